@@ -1,0 +1,1 @@
+"""Replica: every experiment of five course reports on MNIST and CIFAR-10, run again."""
