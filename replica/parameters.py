@@ -1,0 +1,59 @@
+"""params.yaml as the stages read it: plain dictionaries, already checked as a whole by `replica check`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from replica.errors import UserError
+
+Loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+
+
+def read(path: str | Path = "params.yaml") -> dict[str, Any]:
+    """Read every parameter.
+
+    Raises
+    ------
+    UserError
+        Where the file is missing or is not YAML.
+    """
+    try:
+        with Path(path).open("rb") as file:
+            return yaml.load(file, Loader) or {}
+    except FileNotFoundError:
+        raise UserError(f"{path}: no such file; run from the project's root") from None
+    except yaml.YAMLError as error:
+        raise UserError(f"{path}: not YAML: {' '.join(str(error).split())}") from None
+
+
+def variant(parameters: dict[str, Any], name: str) -> dict[str, Any]:
+    """One variant: its own keys over the `training` defaults, its `$name` references replaced by their values.
+
+    Raises
+    ------
+    UserError
+        Where there is no such variant, or it refers to a hyperparameter it does not declare.
+    """
+    variants = parameters.get("variants", {})
+    if name not in variants:
+        raise UserError(f"variants: no {name!r}; there are {', '.join(variants)}")
+    entry = {**parameters["training"], **variants[name]}
+    values = entry.pop("hyperparameters", None) or {}
+    return {key: resolve(value, values, f"variants.{name}.{key}") for key, value in entry.items()}
+
+
+def resolve(value: Any, hyperparameters: dict[str, Any], where: str) -> Any:
+    """Replace each string `$name` inside `value` by `hyperparameters[name]`."""
+    if isinstance(value, dict):
+        return {key: resolve(item, hyperparameters, f"{where}.{key}") for key, item in value.items()}
+    if isinstance(value, list):
+        return [resolve(item, hyperparameters, f"{where}.{index}") for index, item in enumerate(value)]
+    if isinstance(value, str) and value.startswith("$"):
+        if value[1:] not in hyperparameters:
+            declared = ", ".join(hyperparameters) or "none"
+            raise UserError(f"{where}: {value} is not among the variant's hyperparameters ({declared})")
+        return hyperparameters[value[1:]]
+    return value
