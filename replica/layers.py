@@ -160,6 +160,10 @@ class Pooling2D(Layer):
         return (*slide(shape, self.pool_size, self.strides or self.pool_size, self.padding), shape[2])
 
 
+class AveragePooling2D(Pooling2D):
+    pool_size: Pair
+
+
 class GlobalPooling2D(Layer):
     ranks = (3,)
 
@@ -239,7 +243,7 @@ class Rescaling(Layer):
 
 LAYERS: dict[str, type[Layer]] = {
     "Activation": ActivationLayer,
-    "AveragePooling2D": Pooling2D,
+    "AveragePooling2D": AveragePooling2D,
     "BatchNormalization": BatchNormalization,
     "Conv2D": Conv2D,
     "Dense": Dense,

@@ -60,9 +60,20 @@ def check(parameters: dict[str, Any]) -> None:
     UserError
         With a line for each mistake: the entry and key, what was got, what is allowed.
     """
+    known_datasets = datasets(parameters)
+    each(parameters["variants"], lambda name: check_variant(parameters, name, known_datasets))
+
+
+def datasets(parameters: dict[str, Any]) -> dict[str, Any]:
+    """The file's sections and datasets, checked.
+
+    Raises
+    ------
+    UserError
+        With a line for each mistake.
+    """
     validate(Parameters, parameters, "")
-    datasets = {name: validate(Dataset, entry, f"datasets.{name}") for name, entry in parameters["datasets"].items()}
-    each(parameters["variants"], lambda name: check_variant(parameters, name, datasets))
+    return {name: validate(Dataset, entry, f"datasets.{name}") for name, entry in parameters["datasets"].items()}
 
 
 def each(names: Iterable[str], function: Callable[[str], object]) -> None:
@@ -77,7 +88,7 @@ def each(names: Iterable[str], function: Callable[[str], object]) -> None:
         raise UserError("\n".join(problems))
 
 
-def check_variant(parameters: dict[str, Any], name: str, datasets: Mapping[str, Any]) -> list[tuple[str, Layer, Shape]]:
+def check_variant(parameters: dict[str, Any], name: str, declared: Mapping[str, Any]) -> list[tuple[str, Layer, Shape]]:
     """Check one variant; returns its layers by name, each with the shape that goes into it.
 
     Raises
@@ -92,11 +103,11 @@ def check_variant(parameters: dict[str, Any], name: str, datasets: Mapping[str, 
     if not isinstance(entry.get("hyperparameters", {}), dict):
         raise UserError(f"{where}.hyperparameters: got {entry['hyperparameters']!r}; allowed: names with their values")
     variant = validate(Variant, merged(parameters, name), where)
-    known(where + ".dataset", variant.dataset, datasets, "dataset")
+    known(where + ".dataset", variant.dataset, declared, "dataset")
     one(OPTIMIZERS, variant.optimizer, f"{where}.optimizer", "optimizer")
     if variant.loss is not None:
         one(LOSSES, variant.loss, f"{where}.loss", "loss")
-    dataset = datasets[variant.dataset]
+    dataset = declared[variant.dataset]
     if variant.train_examples is not None and variant.train_examples > dataset.train_examples:
         raise UserError(
             f"{where}.train_examples: got {variant.train_examples}; {variant.dataset} has {dataset.train_examples}"
@@ -160,6 +171,7 @@ def validate(model: Any, value: Any, where: str) -> Any:
 def lines(error: ValidationError, model: Any, where: str) -> Iterable[str]:
     """One line a key that is wrong; what a union's members each say of one key is joined."""
     wrong: dict[str, tuple[str, list[str]]] = {}
+    misspelt = any(problem["type"] == "extra_forbidden" for problem in error.errors())
     for problem in error.errors():
         keys = [str(key) for key in problem["loc"]]
         if len(keys) > 1 and UNION_MEMBER.fullmatch(keys[-1]):
@@ -171,7 +183,8 @@ def lines(error: ValidationError, model: Any, where: str) -> Iterable[str]:
             hint = f"did you mean {near[0]}? " if near else ""
             yield f"{place}: unknown key; {hint}allowed: {', '.join(fields)}"
         elif problem["type"] == "missing":
-            yield f"{place}: missing"
+            if not misspelt:
+                yield f"{place}: missing"
         else:
             message = problem["msg"].removeprefix("Value error, ").removeprefix("Input ")
             wrong.setdefault(place, (short(problem["input"]), []))[1].append(message)

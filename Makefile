@@ -1,0 +1,43 @@
+# The words the README uses. `make` alone lists them.
+.DEFAULT_GOAL := help
+.PHONY: help setup sample repro test lint lock
+PYTHON ?= python3
+BIN := .venv/bin
+# DVC starts the stages as `python -m …`: the environment's own comes first.
+export PATH := $(CURDIR)/$(BIN):$(PATH)
+unexport PYTHONDONTWRITEBYTECODE
+
+help: ## List the targets
+	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 10
+
+setup: .venv/.done ## Make .venv from the lock file
+
+.venv/.done: requirements.txt pyproject.toml
+	@if command -v uv >/dev/null; then \
+	  uv venv --quiet --allow-existing --python $(PYTHON) .venv && \
+	  uv pip install --quiet --require-hashes --compile-bytecode --python $(BIN)/python -r requirements.txt && \
+	  uv pip install --quiet --no-deps --no-build-isolation --python $(BIN)/python -e .; \
+	else \
+	  $(PYTHON) -m venv .venv && \
+	  $(BIN)/python -m pip install --quiet --require-hashes -r requirements.txt && \
+	  $(BIN)/python -m pip install --quiet --no-deps --no-build-isolation -e .; \
+	fi
+	@touch $@
+
+sample: setup ## Quick start: the whole pipeline on embedded real data, no network
+	@dvc repro sample
+	@replica table sample
+
+repro: setup ## The official run: every variant on MNIST and CIFAR-10
+	@dvc repro
+	@replica table
+
+test: setup ## The tests
+	@python -m pytest
+
+lint: setup ## Lint, format and types
+	@ruff check . && ruff format --check . && mypy
+
+lock: ## Write requirements.txt anew from pyproject.toml (needs uv)
+	@uv pip compile --quiet --universal --generate-hashes --extra dev --python-version 3.11 --no-emit-index-url \
+	  --no-annotate --custom-compile-command "make lock" --output-file requirements.txt pyproject.toml

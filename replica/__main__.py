@@ -1,0 +1,66 @@
+"""The command line: `replica COMMAND`, or `python -m replica COMMAND`."""
+
+from __future__ import annotations
+
+import sys
+from typing import Annotated
+
+import typer
+
+from replica import parameters
+from replica.errors import UserError
+
+app = typer.Typer(
+    no_args_is_help=True, rich_markup_mode="markdown", pretty_exceptions_enable=False, help=__doc__, add_completion=True
+)
+
+
+@app.command()
+def check() -> None:
+    """Check params.yaml as a whole, before anything runs.
+
+    Silent where all is well; else a line a mistake (the entry, the key, what was got, what is allowed), exit status 1.
+    """
+    from replica import schema
+
+    schema.check(parameters.read())
+
+
+@app.command()
+def variants(
+    names: Annotated[
+        list[str] | None, typer.Argument(help="Variants to show layer by layer; none: all, a line each.")
+    ] = None,
+) -> None:
+    """Show the declared variants: all of them a line each, or some layer by layer with the arithmetic of parameters.
+
+    Examples: `replica variants`, `replica variants mnist_cnn`
+    """
+    from replica import overview
+
+    overview.show(parameters.read(), names or [])
+
+
+@app.command()
+def table(
+    names: Annotated[list[str] | None, typer.Argument(help="Variants, or `sample` for the quick start's.")] = None,
+) -> None:
+    """Print the results: test accuracy with its 95% interval, the dummy's, parameters, and seconds.
+
+    Examples: `replica table`, `replica table sample`, `replica table mnist_mlp mnist_cnn`
+    """
+    from replica import overview
+
+    overview.results(parameters.read(), names or [])
+
+
+def main() -> None:
+    """Run a command; a user's mistake is one line a mistake, and exit status 1."""
+    try:
+        app()
+    except UserError as error:
+        sys.exit("\n".join(f"error: {line}" for line in str(error).splitlines()))
+
+
+if __name__ == "__main__":
+    main()
