@@ -1,0 +1,83 @@
+"""Score one variant from its stored probabilities, without TensorFlow: `python -m stages.evaluate VARIANT`."""
+
+import csv
+import json
+import math
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from replica import parameters, scores, stage
+from replica.datasets import arrays
+from replica.errors import UserError
+
+
+def main(name: str) -> None:
+    variant = parameters.variant(parameters.read(), name)
+    data = arrays.load(variant["dataset"])
+    count = variant["train_examples"] or len(data.y_train)
+    watches_test = variant["validation"] == "test"
+    split = count if watches_test else arrays.validation_split(count, variant["validation"])
+    labels = {"train": data.y_train[:split], "validation": data.y_train[split:count], "test": data.y_test}
+    labels = {part: y for part, y in labels.items() if len(y)}
+
+    folders = {seed: Path("models", name, f"seed-{seed}") for seed in variant["seeds"]}
+    runs = {
+        seed: {
+            part: scores.probabilities(folder / f"{part}.npy", (len(y), len(data.classes)))
+            for part, y in labels.items()
+        }
+        for seed, folder in folders.items()
+    }
+    first = variant["seeds"][0]
+    short, details = scores.evaluate(runs, labels, data.classes, params_total(folders[first]))
+    history = [row for seed, folder in folders.items() for row in history_of(folder, seed)]
+
+    plots = Path("plots", name)
+    table(plots / "history.csv", ("epoch", "value", "metric", "data", "seed"), history)
+    table(
+        plots / "confusion.csv",
+        ("data", "actual", "predicted", "count"),
+        (
+            (part, actual, guess, n)
+            for part, result in details["first_seed"].items()
+            for actual, row in zip(data.classes, result["confusion"], strict=True)
+            for guess, n in zip(data.classes, row, strict=True)
+        ),
+    )
+    scores.dump(details, Path("metrics", "details", f"{name}.json"))
+    scores.dump(short, Path("metrics", f"{name}.json"))
+
+
+def params_total(folder: Path) -> int:
+    file = folder / "model.json"
+    if not file.exists():
+        raise UserError(f"{file}: no such file; run `dvc repro train@{folder.parent.name}`")
+    return json.loads(file.read_text())["params_total"]
+
+
+def history_of(folder: Path, seed: int) -> list[tuple[Any, ...]]:
+    file = folder / "history.csv"
+    if not file.exists():
+        raise UserError(f"{file}: no such file; run `dvc repro train@{folder.parent.name}`")
+    with file.open(newline="") as rows:
+        return [
+            (int(row["epoch"]), float(row["value"]), row["metric"], row["data"], seed) for row in csv.DictReader(rows)
+        ]
+
+
+def table(file: Path, header: tuple[str, ...], rows: Iterable[tuple[Any, ...]]) -> None:
+    """Write a CSV beside, then rename; what is not a finite number is left empty."""
+    file.parent.mkdir(parents=True, exist_ok=True)
+    part = file.with_suffix(".part")
+    with part.open("w", newline="") as out:
+        writer = csv.writer(out, lineterminator="\n")
+        writer.writerow(header)
+        writer.writerows(
+            ["" if isinstance(item, float) and not math.isfinite(item) else item for item in row] for row in rows
+        )
+    part.replace(file)
+
+
+if __name__ == "__main__":
+    stage.run(main)
