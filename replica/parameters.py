@@ -47,12 +47,38 @@ def variant(parameters: dict[str, Any], name: str) -> dict[str, Any]:
     UserError
         Where there is no such variant, or it refers to a hyperparameter it does not declare.
     """
-    variants = parameters.get("variants", {})
-    if name not in variants:
-        raise UserError(f"variants: no {name!r}; there are {', '.join(variants)}")
-    entry = {**parameters["training"], **variants[name]}
-    values = entry.pop("hyperparameters", None) or {}
-    return {key: resolve(value, values, f"variants.{name}.{key}") for key, value in entry.items()}
+    entry = entry_of(parameters, "variants", name)
+    return settled(parameters, f"variants.{name}", entry, entry.get("hyperparameters") or {})
+
+
+def trial(parameters: dict[str, Any], name: str, hyperparameters: dict[str, Any]) -> dict[str, Any]:
+    """One trial of a search as a variant, with the hyperparameters it has drawn.
+
+    Raises
+    ------
+    UserError
+        Where there is no such search, or its layers refer to a hyperparameter that its space does not have.
+    """
+    entry = entry_of(parameters, "searches", name)
+    own = {key: value for key, value in entry.items() if key not in ("trials", "draw_seed", "space")}
+    return settled(parameters, f"searches.{name}", own, hyperparameters)
+
+
+def entry_of(parameters: dict[str, Any], section: str, name: str) -> dict[str, Any]:
+    """One entry of a section, as declared."""
+    entries = parameters.get(section) or {}
+    if name not in entries:
+        raise UserError(f"{section}: no {name!r}; there are {', '.join(entries) or 'none'}")
+    return entries[name]
+
+
+def settled(
+    parameters: dict[str, Any], where: str, entry: dict[str, Any], hyperparameters: dict[str, Any]
+) -> dict[str, Any]:
+    """An entry over the training defaults, its references replaced."""
+    whole = {**parameters["training"], **entry}
+    whole.pop("hyperparameters", None)
+    return {key: resolve(value, hyperparameters, f"{where}.{key}") for key, value in whole.items()}
 
 
 def resolve(value: Any, hyperparameters: dict[str, Any], where: str) -> Any:

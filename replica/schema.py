@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Callable, Iterable, Mapping
 from difflib import get_close_matches
@@ -13,6 +14,7 @@ from replica.datasets.declaration import Dataset
 from replica.errors import UserError
 from replica.layers import LAYERS, REGULARIZERS, Arguments, Layer, Positive, Shape
 from replica.optimizers import LOSSES, OPTIMIZERS, SCHEDULES
+from replica.parameters import trial
 from replica.parameters import variant as merged
 
 UNION_MEMBER = re.compile(r"(constrained-)?(int|float|str|bool)|(list|literal)\[.*\]")
@@ -42,6 +44,67 @@ class Variant(Training):
     validation: Annotated[float, Field(ge=0, lt=1)] | Literal["test"]
 
 
+class Distribution(Arguments):
+    """A distribution of scipy.stats by its own arguments, and what is done to a draw."""
+
+    round: bool = False
+    power_of_ten: bool = False
+
+    def middle(self) -> float:
+        """A likely draw, before it is rounded: enough to check that a trial's layers fit."""
+        raise NotImplementedError
+
+    def likely(self) -> float:
+        value = round(self.middle()) if self.round else self.middle()
+        return 10.0**value if self.power_of_ten else value
+
+
+class Normal(Distribution):
+    distribution: Literal["norm"]
+    loc: float = 0.0
+    scale: Annotated[float, Field(gt=0)] = 1.0
+
+    def middle(self) -> float:
+        return self.loc
+
+
+class Uniform(Normal):
+    distribution: Literal["uniform"]  # type: ignore[assignment]
+
+    def middle(self) -> float:
+        return self.loc + self.scale / 2
+
+
+class LogUniform(Distribution):
+    distribution: Literal["loguniform"]
+    a: Annotated[float, Field(gt=0)]
+    b: Annotated[float, Field(gt=0)]
+
+    def middle(self) -> float:
+        return math.sqrt(self.a * self.b)
+
+
+class RandInt(Distribution):
+    distribution: Literal["randint"]
+    low: int
+    high: int
+
+    def middle(self) -> float:
+        return (self.low + self.high) // 2
+
+
+class Search(Arguments):
+    """What a search has beside a variant's keys."""
+
+    trials: Positive
+    draw_seed: Annotated[int, Field(ge=0, lt=2**32)]
+    space: dict[
+        str,
+        Annotated[list[Any], Field(min_length=1)]
+        | Annotated[Uniform | LogUniform | Normal | RandInt, Field(discriminator="distribution")],
+    ]
+
+
 class Parameters(Arguments):
     """The file's sections; each entry is checked apart, so that one line can name it."""
 
@@ -62,6 +125,7 @@ def check(parameters: dict[str, Any]) -> None:
     """
     known_datasets = datasets(parameters)
     each(parameters["variants"], lambda name: check_variant(parameters, name, known_datasets))
+    each(parameters.get("searches") or {}, lambda name: check_search(parameters, name, known_datasets))
 
 
 def datasets(parameters: dict[str, Any]) -> dict[str, Any]:
@@ -102,7 +166,30 @@ def check_variant(parameters: dict[str, Any], name: str, declared: Mapping[str, 
         raise UserError(f"{where}: got {entry!r}; allowed: a mapping with {', '.join(Variant.model_fields)}")
     if not isinstance(entry.get("hyperparameters", {}), dict):
         raise UserError(f"{where}.hyperparameters: got {entry['hyperparameters']!r}; allowed: names with their values")
-    variant = validate(Variant, merged(parameters, name), where)
+    return check_entry(merged(parameters, name), where, declared)
+
+
+def check_search(parameters: dict[str, Any], name: str, declared: Mapping[str, Any]) -> None:
+    """Check one search: its space, and a trial as a variant.
+
+    Raises
+    ------
+    UserError
+        With a line that names the search, the key, what was got and what is allowed.
+    """
+    where, entry = f"searches.{name}", parameters["searches"][name]
+    if not isinstance(entry, dict):
+        raise UserError(
+            f"{where}: got {entry!r}; allowed: a mapping with {', '.join(Search.model_fields)} and a variant's"
+        )
+    own = validate(Search, {key: entry[key] for key in Search.model_fields if key in entry}, where)
+    drawn = {key: choices[0] if isinstance(choices, list) else choices.likely() for key, choices in own.space.items()}
+    check_entry(trial(parameters, name, drawn), where, declared)
+
+
+def check_entry(entry: dict[str, Any], where: str, declared: Mapping[str, Any]) -> list[tuple[str, Layer, Shape]]:
+    """Check a variant or trial whose references have been replaced."""
+    variant = validate(Variant, entry, where)
     known(where + ".dataset", variant.dataset, declared, "dataset")
     one(OPTIMIZERS, variant.optimizer, f"{where}.optimizer", "optimizer")
     if variant.loss is not None:

@@ -133,7 +133,11 @@ def test_mistakes_in_two_entries_are_two_lines(declared):
 
 
 def test_the_command_refuses_without_a_traceback(tmp_path):
-    text = (ROOT / "params.yaml").read_text().replace("  mnist_mlp:\n    dataset: mnist\n", "  mnist_mlp:\n    dataset: m\n")
+    text = (
+        (ROOT / "params.yaml")
+        .read_text()
+        .replace("  mnist_mlp:\n    dataset: mnist\n", "  mnist_mlp:\n    dataset: m\n")
+    )
     (tmp_path / "params.yaml").write_text(text)
     got = subprocess.run(
         [sys.executable, "-m", "replica", "check"],

@@ -1,0 +1,68 @@
+"""Random search: draws from a declared space, a trial each, the best by validation accuracy (Bergstra & Bengio, 2012).
+
+Document A (000_c4c111b94a8f7269.txt) draws ten settings of units, dropout and learning rate this way.
+"""
+
+from __future__ import annotations
+
+import csv
+from pathlib import Path
+from typing import Any
+
+from scipy import stats
+from sklearn.model_selection import ParameterSampler
+
+
+class Drawn:
+    """A distribution of scipy.stats with what is done to its draws; the sampler calls `rvs`.
+
+    Parameters
+    ----------
+    declared
+        `{distribution: uniform, loc: 10, scale: 80}`, with SciPy's names; `round: true` rounds a draw to a whole
+        number, `power_of_ten: true` then takes ten to its power.
+    """
+
+    def __init__(self, declared: dict[str, Any]) -> None:
+        arguments = dict(declared)
+        self.round = arguments.pop("round", False)
+        self.power_of_ten = arguments.pop("power_of_ten", False)
+        self.distribution = getattr(stats, arguments.pop("distribution"))(**arguments)
+
+    def rvs(self, random_state: Any = None) -> int | float:
+        value = float(self.distribution.rvs(random_state=random_state))
+        if self.round:
+            value = round(value)
+        if self.power_of_ten:
+            return 10.0**value
+        return value
+
+
+def draws(search: dict[str, Any]) -> list[dict[str, Any]]:
+    """The hyperparameters of each trial. The first n are the same however many are asked for."""
+    space = {
+        name: declared if isinstance(declared, list) else Drawn(declared) for name, declared in search["space"].items()
+    }
+    return list(ParameterSampler(space, n_iter=search["trials"], random_state=search["draw_seed"]))
+
+
+def best(trials: list[dict[str, Any]]) -> dict[str, Any]:
+    """The trial of the highest validation accuracy at its last epoch; of equals, the first."""
+    return max(trials, key=lambda trial: trial["validation_accuracy"])
+
+
+def history(file: Path) -> list[dict[str, Any]]:
+    """A run's history rows (epoch, value, metric, data)."""
+    with file.open(newline="") as rows:
+        return [{**row, "epoch": int(row["epoch"]), "value": float(row["value"])} for row in csv.DictReader(rows)]
+
+
+def table(file: Path, rows: list[dict[str, Any]]) -> None:
+    """Write rows of the same keys as CSV, floats of 6 significant digits."""
+    file.parent.mkdir(parents=True, exist_ok=True)
+    with file.open("w", newline="") as out:
+        writer = csv.writer(out, lineterminator="\n")
+        writer.writerow(rows[0])
+        writer.writerows(
+            [f"{value:.6g}" if isinstance(value, float) else value for value in row.values()] for row in rows
+        )

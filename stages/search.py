@@ -1,0 +1,22 @@
+"""Random search: a trial a draw, chosen by validation, the chosen one scored: `python -m stages.search NAME`."""
+
+from pathlib import Path
+
+from replica import experiment, parameters, search, stage, timings
+
+
+def main(name: str) -> None:
+    declared = parameters.read()
+    entry = parameters.search(declared, name)
+    trials = search.draws(entry)
+    seconds = {}
+    for number, hyperparameters in enumerate(trials):
+        variant = parameters.trial(declared, name, hyperparameters)
+        folder = Path("models", name, f"trial-{number}")
+        for value in experiment.train(f"{name}, trial {number + 1} of {len(trials)}", variant, folder).values():
+            seconds[number] = value
+    timings.record(Path("timings", f"{name}.json"), seconds, list(range(len(trials))))
+
+
+if __name__ == "__main__":
+    stage.run(main)
