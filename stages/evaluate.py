@@ -10,6 +10,7 @@ from typing import Any
 from replica import parameters, scores, stage
 from replica.datasets import arrays
 from replica.errors import UserError
+from replica.figures import style, training
 
 
 def main(name: str) -> None:
@@ -33,7 +34,7 @@ def main(name: str) -> None:
     short, details = scores.evaluate(runs, labels, data.classes, params_total(folders[first]))
     history = [row for seed, folder in folders.items() for row in history_of(folder, seed)]
 
-    plots = Path("plots", name)
+    plots = Path("plots", "variants", name)
     table(plots / "history.csv", ("epoch", "value", "metric", "data", "seed"), history)
     table(
         plots / "confusion.csv",
@@ -45,6 +46,16 @@ def main(name: str) -> None:
             for guess, n in zip(data.classes, row, strict=True)
         ),
     )
+    which = f", seed {first}" if len(runs) > 1 else ""
+    matrices = {
+        f"{part} images{which}, accuracy {result['accuracy']:.2%}": result["confusion"]
+        for part, result in details["first_seed"].items()
+    }
+    mistaken = training.mistakes(data.x_test, data.y_test, runs[first]["test"], data.classes, name)
+    style.save(training.history(history, split, name), plots / "history.png")
+    style.save(training.confusion(matrices, data.classes, name), plots / "confusion.png")
+    style.save(mistaken, plots / "mistakes.png", photographs=True)
+
     scores.dump(details, Path("metrics", "details", f"{name}.json"))
     scores.dump(short, Path("metrics", f"{name}.json"))
 
