@@ -1,6 +1,5 @@
-"""Choose a search's best trial by validation accuracy, and score it once on the test set: `python -m stages.choose NAME`."""
+"""Choose a search's best trial by validation, and score it once on the test set: `python -m stages.choose NAME`."""
 
-import csv
 from pathlib import Path
 
 import numpy as np
