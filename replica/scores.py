@@ -36,7 +36,7 @@ def probabilities(file: Path, shape: tuple[int, int]) -> np.ndarray:
     UserError
         Where the file is missing, is not an array, has another shape, or its rows are no probabilities.
     """
-    retrain = f"run `dvc repro --force --single-item train@{file.parts[-3]}`"
+    retrain = f"delete {file.parent} and run `dvc repro`"
     try:
         p = np.load(file)
     except FileNotFoundError:

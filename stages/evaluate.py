@@ -11,6 +11,7 @@ from replica import parameters, scores, stage
 from replica.datasets import arrays
 from replica.errors import UserError
 from replica.figures import style, training
+from replica.figures.training import HistoryRow
 
 
 def main(name: str) -> None:
@@ -31,7 +32,8 @@ def main(name: str) -> None:
         for seed, folder in folders.items()
     }
     first = variant["seeds"][0]
-    short, details = scores.evaluate(runs, labels, data.classes, params_total(folders[first]))
+    model = json.loads(read(folders[first] / "model.json"))
+    short, details = scores.evaluate(runs, labels, data.classes, model["params_total"])
     history = [row for seed, folder in folders.items() for row in history_of(folder, seed)]
 
     plots = Path("plots", "variants", name)
@@ -60,21 +62,16 @@ def main(name: str) -> None:
     scores.dump(short, Path("metrics", f"{name}.json"))
 
 
-def params_total(folder: Path) -> int:
-    file = folder / "model.json"
-    if not file.exists():
-        raise UserError(f"{file}: no such file; run `dvc repro train@{folder.parent.name}`")
-    return json.loads(file.read_text())["params_total"]
+def read(file: Path) -> str:
+    try:
+        return file.read_text()
+    except FileNotFoundError:
+        raise UserError(f"{file}: no such file; delete {file.parent} and run `dvc repro`") from None
 
 
-def history_of(folder: Path, seed: int) -> list[tuple[Any, ...]]:
-    file = folder / "history.csv"
-    if not file.exists():
-        raise UserError(f"{file}: no such file; run `dvc repro train@{folder.parent.name}`")
-    with file.open(newline="") as rows:
-        return [
-            (int(row["epoch"]), float(row["value"]), row["metric"], row["data"], seed) for row in csv.DictReader(rows)
-        ]
+def history_of(folder: Path, seed: int) -> list[HistoryRow]:
+    rows = csv.DictReader(read(folder / "history.csv").splitlines())
+    return [(int(row["epoch"]), float(row["value"]), row["metric"], row["data"], seed) for row in rows]
 
 
 def table(file: Path, header: tuple[str, ...], rows: Iterable[tuple[Any, ...]]) -> None:
