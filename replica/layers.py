@@ -9,7 +9,9 @@ from __future__ import annotations
 from math import prod
 from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
+
+from replica.arguments import Arguments
 
 Shape = tuple[int, ...]
 Positive = Annotated[int, Field(gt=0)]
@@ -25,12 +27,6 @@ Initializer = Literal[
     "glorot_normal", "glorot_uniform", "he_normal", "he_uniform", "lecun_normal", "lecun_uniform", "ones", "orthogonal",
     "random_normal", "random_uniform", "truncated_normal", "zeros",
 ]  # fmt: skip
-
-
-class Arguments(BaseModel):
-    """Arguments by Keras's names; any other name, or a value of another type, is refused."""
-
-    model_config = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False)
 
 
 class L1(Arguments):

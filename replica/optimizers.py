@@ -6,7 +6,8 @@ from typing import Annotated, Any
 
 from pydantic import Field, model_validator
 
-from replica.layers import Arguments, Factor, Positive, Rate
+from replica.arguments import Arguments
+from replica.layers import Factor, Positive, Rate
 
 Learning = Annotated[float, Field(gt=0)]
 

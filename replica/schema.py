@@ -10,9 +10,10 @@ from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import Field, TypeAdapter, ValidationError
 
+from replica.arguments import Arguments
 from replica.datasets.declaration import Dataset
 from replica.errors import UserError
-from replica.layers import LAYERS, REGULARIZERS, Arguments, Layer, Positive, Shape
+from replica.layers import LAYERS, REGULARIZERS, Layer, Positive, Shape
 from replica.optimizers import LOSSES, OPTIMIZERS, SCHEDULES
 from replica.parameters import trial
 from replica.parameters import variant as merged
@@ -212,9 +213,9 @@ def check_entry(entry: dict[str, Any], where: str, declared: Mapping[str, Any]) 
             raise UserError(f"{place}.{kind}: {error}") from None
         stack.append((kind, layer, shape))
         shape = output
-    outputs = {(dataset.classes,), (1,)} if dataset.classes == 2 else {(dataset.classes,)}
-    if shape not in outputs:
-        raise UserError(f"{where}.layers: the last one gives {shape}; {variant.dataset} needs ({dataset.classes},)")
+    classes = len(dataset.classes)
+    if shape != (classes,) and not (shape == (1,) and classes == 2):
+        raise UserError(f"{where}.layers: the last one gives {shape}; {variant.dataset} needs ({classes},)")
     return stack
 
 

@@ -1,0 +1,110 @@
+"""CIFAR-10's python archive: https://www.cs.toronto.edu/~kriz/cifar.html describes it."""
+
+from __future__ import annotations
+
+import io
+import pickle
+import tarfile
+import zlib
+from hashlib import md5
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from replica.datasets import mirrors
+from replica.datasets.declaration import Cifar10
+from replica.datasets.mirrors import BadFileError
+
+LARGEST = 64 * 2**20  # bytes of a member; a batch is 31 MB
+PICKLED = {("numpy.core.multiarray", "_reconstruct"), ("numpy", "ndarray"), ("numpy", "dtype")}
+TRAIN = [f"data_batch_{number}" for number in range(1, 6)]
+
+
+def fetch(name: str, declared: Cifar10, folder: Path) -> None:
+    """Write the archive's members, each verified, into `folder`."""
+    places = mirrors.sources(declared.folder, declared.mirrors)
+    members = mirrors.first(name, places, declared.archive, lambda path: unpack(path, declared.md5))
+    for member, content in members.items():
+        (folder / member).write_bytes(content)
+
+
+def unpack(path: Path, expected: dict[str, str]) -> dict[str, bytes]:
+    """The wanted members of a tar archive by name; nothing is written.
+
+    Raises
+    ------
+    BadFileError
+        Where it is no whole archive, holds a member that would lie outside its folder, or a wanted member is missing
+        or another.
+    """
+    members: dict[str, bytes] = {}
+    try:
+        with tarfile.open(path) as archive:
+            for member in archive:
+                tarfile.data_filter(member, str(path.parent))
+                name = Path(member.name).name
+                if member.isfile() and name in expected:
+                    if member.size > LARGEST:
+                        raise BadFileError(f"{path.name} has a {name} of {member.size} bytes")
+                    file = archive.extractfile(member)
+                    members[name] = file.read() if file else b""
+    except tarfile.FilterError as error:
+        raise BadFileError(f"{path.name} has a member that climbs out: {error}") from None
+    except (tarfile.TarError, EOFError, zlib.error) as error:
+        raise BadFileError(f"{path.name} is no whole tar archive ({error})") from None
+    for name, wanted in expected.items():
+        if name not in members:
+            raise BadFileError(f"{path.name} has no member {name}")
+        if (got := md5(members[name]).hexdigest()) != wanted:
+            raise BadFileError(f"{path.name}'s {name} has the MD5 {got}, where {wanted} was expected")
+    return members
+
+
+class Unpickler(pickle.Unpickler):
+    """Unpickles arrays, lists, strings and numbers, and calls nothing else."""
+
+    def find_class(self, module: str, name: str) -> Any:
+        if (module, name) not in PICKLED:
+            raise BadFileError(f"a pickle asks for {module}.{name}, where only arrays may stand")
+        return super().find_class(module.replace("numpy.core", "numpy._core"), name)
+
+
+def unpickle(content: bytes, name: str) -> dict[bytes, Any]:
+    """A batch as a dictionary.
+
+    Raises
+    ------
+    BadFileError
+        Where it is no pickle of a dictionary, or asks for anything but arrays.
+    """
+    try:
+        batch = Unpickler(io.BytesIO(content), encoding="bytes").load()
+    except BadFileError as error:
+        raise BadFileError(f"{name}: {error}") from None
+    except Exception as error:
+        raise BadFileError(f"{name} is no pickle ({error})") from None
+    if not isinstance(batch, dict):
+        raise BadFileError(f"{name} holds a {type(batch).__name__}, where a dictionary was expected")
+    return batch
+
+
+def decode(declared: Cifar10, folder: Path) -> dict[str, np.ndarray]:
+    """Images uint8 [n, 32, 32, 3] in the order of the batches, and labels uint8 [n]."""
+    train = [unpickle((folder / name).read_bytes(), name) for name in TRAIN]
+    test = [unpickle((folder / "test_batch").read_bytes(), "test_batch")]
+    return {
+        f"{kind}_{split}": make(batches)
+        for split, batches in (("train", train), ("test", test))
+        for kind, make in (("x", images), ("y", labels))
+    }
+
+
+def images(batches: list[dict[bytes, Any]]) -> np.ndarray:
+    """Rows of 3,072 bytes, colour by colour, as images with their channels last."""
+    rows = np.concatenate([batch[b"data"] for batch in batches])
+    return np.ascontiguousarray(rows.reshape(-1, 3, 32, 32).transpose(0, 2, 3, 1))
+
+
+def labels(batches: list[dict[bytes, Any]]) -> np.ndarray:
+    return np.array([label for batch in batches for label in batch[b"labels"]], np.uint8)

