@@ -56,7 +56,7 @@ def main(name: str) -> None:
     mistaken = training.mistakes(data.x_test, data.y_test, runs[first]["test"], data.classes, name)
     style.save(training.history(history, split, name), plots / "history.png")
     style.save(training.confusion(matrices, data.classes, name), plots / "confusion.png")
-    style.save(mistaken, plots / "mistakes.png", photographs=True)
+    style.save(mistaken, plots / "mistakes.png")
 
     scores.dump(details, Path("metrics", "details", f"{name}.json"))
     scores.dump(short, Path("metrics", f"{name}.json"))

@@ -100,15 +100,14 @@ def figure(
     return made, axes
 
 
-def save(made: Figure, file: Path, *, photographs: bool = False) -> None:
-    """Write a PNG of 256 colours (a third of the bytes) beside, then rename; photographs keep all of theirs.
+def save(made: Figure, file: Path) -> None:
+    """Write a PNG of 256 colours (a third of the bytes, and hard to tell apart) beside, then rename.
 
     No metadata: matplotlib's own holds its version.
     """
     made.canvas.draw()  # type: ignore[attr-defined]
     image = Image.fromarray(np.asarray(made.canvas.buffer_rgba())).convert("RGB")  # type: ignore[attr-defined]
-    if not photographs:
-        image = image.quantize(256, Image.Quantize.MEDIANCUT, dither=Image.Dither.NONE)
+    image = image.quantize(256, Image.Quantize.MEDIANCUT, dither=Image.Dither.NONE)
     file.parent.mkdir(parents=True, exist_ok=True)
     part = file.with_suffix(".part")
     image.save(part, "PNG", optimize=True)

@@ -57,9 +57,14 @@ def history(rows: Iterable[HistoryRow], images: int, title: str, seconds: float 
         ax.xaxis.set_major_locator(MaxNLocator(6, integer=True, min_n_ticks=1))
         ax.margins(x=0.03)
     axes[0, 0].yaxis.set_major_formatter(FuncFormatter(lambda share, _: f"{100 * share:.6g}%"))
-    handles, labels = axes[0, 0].get_legend_handles_labels()
-    made.legend(handles, labels, loc="upper right", ncols=len(labels), bbox_to_anchor=(0.99, 0.99), borderaxespad=0)
+    legend(made, axes[0, 0])
     return made
+
+
+def legend(made: Figure, ax: Axes) -> None:
+    """One row at the figure's top right, beside the title, where it hides nothing."""
+    handles, labels = ax.get_legend_handles_labels()
+    made.legend(handles, labels, loc="upper right", ncols=len(labels), bbox_to_anchor=(0.99, 0.99), borderaxespad=0)
 
 
 def curves(ax: Axes, runs: Mapping[int, Mapping[int, float]], data: str) -> None:
@@ -153,22 +158,22 @@ def mistakes(x: np.ndarray, y: np.ndarray, p: np.ndarray, classes: Sequence[str]
         below = {"x": column, "fontsize": 8, "va": "top"}
         ax.text(y=row + height * 1.02, s=f"{true} seen as", color=style.INK, **below)
         ax.text(y=row + height * 1.15, s=f"{seen}  {p[index, guess[index]]:.1%}", color=style.VERMILLION, **below)
-    ax.imshow(sheet, extent=(0, sheet.shape[1], sheet.shape[0], 0), aspect="auto")
+    ax.imshow(sheet, extent=(0, sheet.shape[1], sheet.shape[0], 0), aspect="auto", interpolation="nearest")
     ax.set_axis_off()
     return made
 
 
-def shorten(name: str, longest: int = 11) -> str:
+def shorten(name: str, longest: int = 10) -> str:
     return name if len(name) <= longest else name[: longest - 1] + "…"
 
 
 def points(x: np.ndarray, y: np.ndarray, wrong: np.ndarray, classes: Sequence[str], title: str, note: str) -> Figure:
     """Points in the plane of their first two features, the mistaken ones ringed."""
-    made, axes = style.figure(5.0, 4.6, title=title, note=note)
+    made, axes = style.figure(5.6, 5.2, title=title, note=note)
     ax = axes[0, 0]
     for label, name in enumerate(classes):
         ax.scatter(*x[y == label, :2].T, s=14, color=style.PALETTE[label], label=name)
     ax.scatter(*x[wrong, :2].T, s=60, facecolors="none", edgecolors=style.INK, label="mistaken")
     ax.set(xlabel="x1", ylabel="x2")
-    ax.legend(loc="upper right")
+    legend(made, ax)
     return made
