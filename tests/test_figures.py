@@ -79,7 +79,7 @@ def test_mistakes_are_the_most_confident_first(channels):
     y, p = probabilities(200, wrong=20)
     x = np.random.default_rng(0).integers(0, 256, (200, 32, 32, channels), dtype=np.uint8)
     figure = training.mistakes(x, y, p, CLASSES, "v")
-    assert "20 of 200 test images are wrong; the most confident" in texts(figure)
+    assert "20 of 200 test images are mistaken; the most confident" in texts(figure)
     assert texts(figure)[2:4] == ["class 0 seen as", "class 1  90.0%"]
     assert len(figure.axes[0].texts) == 2 * 12
     sheet = figure.axes[0].images[0].get_array()
@@ -89,11 +89,11 @@ def test_mistakes_are_the_most_confident_first(channels):
 
 def test_no_mistakes_and_features_instead_of_images():
     y, p = probabilities(30)
-    assert "0 of 30 test images are wrong" in texts(training.mistakes(np.zeros((30, 8, 8, 1)), y, p, CLASSES, "v"))
+    assert "0 of 30 test images are mistaken" in texts(training.mistakes(np.zeros((30, 8, 8, 1)), y, p, CLASSES, "v"))
     y = np.array([0, 1, 0, 1])
     p = np.array([[0.9, 0.1], [0.2, 0.8], [0.3, 0.7], [0.6, 0.4]])
     figure = training.mistakes(np.arange(28.0).reshape(4, 7), y, p, ["0", "1"], "spiral")
-    assert "2 of 4 test points are wrong" in texts(figure)
+    assert "2 of 4 test points are mistaken" in texts(figure)
     assert figure.axes[0].collections[-1].get_offsets().tolist() == [[14, 15], [21, 22]]
 
 

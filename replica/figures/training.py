@@ -140,7 +140,7 @@ def mistakes(x: np.ndarray, y: np.ndarray, p: np.ndarray, classes: Sequence[str]
     guess = p.argmax(axis=1)
     wrong = np.flatnonzero(guess != y)
     wrong = wrong[np.argsort(-np.nan_to_num(p[wrong, guess[wrong]]), kind="stable")]
-    note = f"{len(wrong):,} of {len(y):,} test images are wrong" + ("; the most confident" if len(wrong) else "")
+    note = f"{len(wrong):,} of {len(y):,} test images are mistaken" + ("; the most confident" if len(wrong) else "")
     if x.ndim == 2:
         return points(x, y, wrong, classes, title, note.replace("images", "points").partition(";")[0])
     height, width = x.shape[1:3]
