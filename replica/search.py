@@ -5,8 +5,6 @@ Document A (000_c4c111b94a8f7269.txt) draws ten settings of units, dropout and l
 
 from __future__ import annotations
 
-import csv
-from pathlib import Path
 from typing import Any
 
 from scipy import stats
@@ -49,20 +47,3 @@ def draws(search: dict[str, Any]) -> list[dict[str, Any]]:
 def best(trials: list[dict[str, Any]]) -> dict[str, Any]:
     """The trial of the highest validation accuracy at its last epoch; of equals, the first."""
     return max(trials, key=lambda trial: trial["validation_accuracy"])
-
-
-def history(file: Path) -> list[dict[str, Any]]:
-    """A run's history rows (epoch, value, metric, data)."""
-    with file.open(newline="") as rows:
-        return [{**row, "epoch": int(row["epoch"]), "value": float(row["value"])} for row in csv.DictReader(rows)]
-
-
-def table(file: Path, rows: list[dict[str, Any]]) -> None:
-    """Write rows of the same keys as CSV, floats of 6 significant digits."""
-    file.parent.mkdir(parents=True, exist_ok=True)
-    with file.open("w", newline="") as out:
-        writer = csv.writer(out, lineterminator="\n")
-        writer.writerow(rows[0])
-        writer.writerows(
-            [f"{value:.6g}" if isinstance(value, float) else value for value in row.values()] for row in rows
-        )

@@ -7,6 +7,8 @@ import os
 import platform
 from pathlib import Path
 
+from replica import tables
+
 
 def record(file: Path, seconds: dict[int, float], seeds: list[int]) -> None:
     """Add a variant's seconds of training by seed to its file, and drop seeds that are no longer asked for.
@@ -35,3 +37,18 @@ def cpu() -> str:
     text = info.read_text() if info.exists() else ""
     name = text.partition("model name")[2].partition("\n")[0].strip("\t :") or platform.processor()
     return f"{name or platform.machine()}, {os.cpu_count()} cores"
+
+
+def publish(names: list[str], folder: Path, file: Path) -> int:
+    """Write the seconds of the named variants as the record that the page shows, and return how many there are.
+
+    The record is committed on purpose, as a measurement; results do not depend on it.
+    """
+    rows = []
+    for name in names:
+        source = folder / f"{name}.json"
+        if source.exists():
+            content = json.loads(source.read_text())
+            rows.append([name, content["train_seconds"], len(content["seeds"]), content["cpu"]])
+    tables.write(file, ("variant", "train_seconds", "seeds", "cpu"), rows)
+    return len(rows)

@@ -1,17 +1,12 @@
 """Score one variant from its stored probabilities, without TensorFlow: `python -m stages.evaluate VARIANT`."""
 
-import csv
 import json
-import math
-from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
 
-from replica import parameters, scores, stage
+from replica import parameters, scores, stage, tables
 from replica.datasets import arrays
 from replica.errors import UserError
 from replica.figures import style, training
-from replica.figures.training import HistoryRow
 
 
 def main(name: str) -> None:
@@ -34,11 +29,11 @@ def main(name: str) -> None:
     first = variant["seeds"][0]
     model = json.loads(read(folders[first] / "model.json"))
     short, details = scores.evaluate(runs, labels, data.classes, model["params_total"])
-    history = [row for seed, folder in folders.items() for row in history_of(folder, seed)]
+    history = [row for seed, folder in folders.items() for row in tables.history(folder, seed)]
 
     plots = Path("plots", "variants", name)
-    table(plots / "history.csv", ("epoch", "value", "metric", "data", "seed"), history)
-    table(
+    tables.write(plots / "history.csv", tables.HISTORY, history)
+    tables.write(
         plots / "confusion.csv",
         ("data", "actual", "predicted", "count"),
         (
@@ -58,6 +53,7 @@ def main(name: str) -> None:
     style.save(training.confusion(matrices, data.classes, name), plots / "confusion.png")
     style.save(mistaken, plots / "mistakes.png")
 
+    details = {"summary": short, "precision": model["precision"], **details}
     scores.dump(details, Path("metrics", "details", f"{name}.json"))
     scores.dump(short, Path("metrics", f"{name}.json"))
 
@@ -67,24 +63,6 @@ def read(file: Path) -> str:
         return file.read_text()
     except FileNotFoundError:
         raise UserError(f"{file}: no such file; delete {file.parent} and run `dvc repro`") from None
-
-
-def history_of(folder: Path, seed: int) -> list[HistoryRow]:
-    rows = csv.DictReader(read(folder / "history.csv").splitlines())
-    return [(int(row["epoch"]), float(row["value"]), row["metric"], row["data"], seed) for row in rows]
-
-
-def table(file: Path, header: tuple[str, ...], rows: Iterable[tuple[Any, ...]]) -> None:
-    """Write a CSV beside, then rename; what is not a finite number is left empty."""
-    file.parent.mkdir(parents=True, exist_ok=True)
-    part = file.with_suffix(".part")
-    with part.open("w", newline="") as out:
-        writer = csv.writer(out, lineterminator="\n")
-        writer.writerow(header)
-        writer.writerows(
-            ["" if isinstance(item, float) and not math.isfinite(item) else item for item in row] for row in rows
-        )
-    part.replace(file)
 
 
 if __name__ == "__main__":

@@ -7,7 +7,7 @@ from replica import experiment, parameters, search, stage, timings
 
 def main(name: str) -> None:
     declared = parameters.read()
-    entry = parameters.search(declared, name)
+    entry = parameters.entry_of(declared, "searches", name)
     trials = search.draws(entry)
     seconds = {}
     for number, hyperparameters in enumerate(trials):

@@ -44,7 +44,7 @@ def run(folder: Path, labels: dict[str, np.ndarray], watched: str, seed: int) ->
     folder.mkdir(parents=True)
     for data, y in labels.items():
         np.save(folder / f"{data}.npy", probabilities(y, np.random.default_rng(seed)))
-    (folder / "model.json").write_text(json.dumps({"params_total": 1234, "layers": []}))
+    (folder / "model.json").write_text(json.dumps({"precision": "float32", "params_total": 1234, "layers": []}))
     rows = [
         f"{epoch},{value},{metric},{data}"
         for epoch in (1, 2, 3)

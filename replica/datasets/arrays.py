@@ -38,11 +38,13 @@ def load(name: str, root: str | Path = "data/processed") -> Arrays:
     folder = Path(root, name)
     try:
         statistics = json.loads((folder / "statistics.json").read_text())
-        arrays = [np.load(folder / f"{part}.npy", mmap_mode="r") for part in ("x_train", "y_train", "x_test", "y_test")]
+        arrays = {
+            part: np.load(folder / f"{part}.npy", mmap_mode="r") for part in ("x_train", "y_train", "x_test", "y_test")
+        }
     except FileNotFoundError as error:
         raise UserError(f"{error.filename}: no such file; run `dvc repro preprocess@{name}`") from None
     hashes = {split: statistics[split]["sha256"] for split in ("train", "test")}
-    return Arrays(*arrays, classes=statistics["classes"], hashes=hashes)
+    return Arrays(**arrays, classes=statistics["classes"], hashes=hashes)
 
 
 def validation_split(n: int, fraction: float) -> int:

@@ -12,8 +12,8 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
 from replica.figures import style
+from replica.tables import HistoryRow
 
-HistoryRow = tuple[int, float, str, str, int]  # epoch, value, metric, data, seed
 METRICS = {"accuracy": "Accuracy", "loss": "Loss"}
 ROWS, COLUMNS = 2, 6  # of mistakes
 

@@ -1,0 +1,103 @@
+"""A small project for the tests that run DVC: this repository's files, two variants, an epoch each."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+
+ROOT = Path(__file__).parent.parent
+DOWNLOADED = ("mnist", "cifar10", "spiral")
+
+
+class Project:
+    """A git and DVC repository in a folder of its own, and commands in it."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def run(self, *command: str, check: bool = True, **environment: str) -> subprocess.CompletedProcess[str]:
+        """Run a command of the environment's; its output is in `stdout`, errors included."""
+        path = os.pathsep.join((str(Path(sys.executable).parent), os.environ["PATH"]))
+        done = subprocess.run(
+            command,
+            cwd=self.folder,
+            env={**os.environ, "PATH": path, "PYTHONPATH": str(self.folder), "COLUMNS": "200", **environment},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            check=False,
+        )
+        assert not check or done.returncode == 0, f"{' '.join(command)}\n{done.stdout[-4000:]}"
+        return done
+
+    def repro(self, *targets: str, check: bool = True) -> list[str]:
+        """`dvc repro`; returns the stages that ran."""
+        return stages_in(self.run("dvc", "repro", *targets, check=check).stdout)
+
+    def parameters(self) -> dict:
+        return yaml.safe_load((self.folder / "params.yaml").read_text())
+
+    def write(self, parameters: dict) -> None:
+        (self.folder / "params.yaml").write_text(yaml.safe_dump(parameters, sort_keys=False))
+
+    def commit(self, message: str) -> None:
+        self.run("git", "add", "-A")
+        self.run("git", "commit", "-qm", message)
+
+
+def stages_in(output: str) -> list[str]:
+    """The stages that DVC says it runs."""
+    return re.findall(r"Running stage '([^']+)'", output)
+
+
+def small(folder: Path) -> Project:
+    """This repository's files in `folder`, cut down to the datasets and variants that are quick."""
+    listed = subprocess.run(
+        ["git", "ls-files", "-co", "--exclude-standard", "-z"], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    for name in filter(None, listed.stdout.split("\0")):
+        if name.split("/")[0] in ("metrics", "plots", "report", "tests", "docs") or name == "dvc.lock":
+            continue
+        if (ROOT / name).is_file():
+            (folder / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(ROOT / name, folder / name)
+    project = Project(folder)
+    parameters = project.parameters()
+    variants = parameters["variants"]
+    parameters["variants"] = {name: {**variants[name], "epochs": 1, "seeds": [0]} for name in SMALL}
+    parameters["datasets"] = {
+        name: entry for name, entry in parameters["datasets"].items() if name in ("mnist_5k", "photos10")
+    }
+    parameters["searches"] = {}
+    project.write(parameters)
+    pipeline = yaml.safe_load((folder / "dvc.yaml").read_text())
+    for name in ("search", "choose", "convolution", "sample"):
+        pipeline["stages"].pop(name, None)
+    report = pipeline["stages"]["report"]
+    report["deps"] = [dep for dep in report["deps"] if "convolution" not in dep and "searches" not in dep]
+    pipeline.pop("plots", None)
+    (folder / "dvc.yaml").write_text(yaml.safe_dump(pipeline, sort_keys=False))
+    project.run("git", "init", "-q", "-b", "main")
+    project.run("git", "config", "user.email", "test@example.org")
+    project.run("git", "config", "user.name", "Test")
+    project.commit("Begin")
+    return project
+
+
+SMALL = ("mnist_5k_mlp", "photos10_linear")
+
+
+@pytest.fixture(scope="session")
+def project(tmp_path_factory) -> Project:
+    """A small project whose pipeline has run once; tests leave it as they find it, committed and up to date."""
+    made = small(tmp_path_factory.mktemp("project"))
+    made.repro()
+    made.commit("Run")
+    return made
