@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-import keras
+from replica.backend import keras
 
 
 def named(module: Any, value: str | dict[str, Any], **more: Any) -> Any:

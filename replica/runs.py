@@ -9,11 +9,10 @@ import shutil
 from pathlib import Path
 from typing import Any
 
-import keras
 import numpy as np
-import tensorflow as tf
 
 from replica import networks, training
+from replica.backend import keras, tf
 from replica.training import Rows, Trainer
 
 CODE = (networks.__file__, training.__file__, __file__)
@@ -64,7 +63,9 @@ def save(run: Path, trainer: Trainer, history: Rows, images: dict[str, np.ndarra
     shutil.rmtree(part, ignore_errors=True)
     part.mkdir(parents=True)
     trainer.model.save_weights(part / "model.weights.h5")
-    (part / "architecture.json").write_text(trainer.model.to_json(indent=2) + "\n")
+    architecture = json.loads(trainer.model.to_json())
+    architecture.pop("compile_config", None)  # it names our metric, which no one else could load
+    (part / "architecture.json").write_text(json.dumps(architecture, indent=2) + "\n")
     model = {"precision": trainer.precision, **networks.description(trainer.model)}
     (part / "model.json").write_text(json.dumps(model, indent=2) + "\n")
     with (part / "history.csv").open("w", newline="") as file:

@@ -1,4 +1,4 @@
-"""Training on one thread: the only module, beside the networks, that knows TensorFlow.
+"""Training on one thread: with the networks and the saved runs, all that knows TensorFlow.
 
 One thread a process, since one thread and two add floating-point numbers in different orders: with one, a run's bytes
 do not depend on how many cores there are, and two runs side by side use two cores better than one run on both.
@@ -13,11 +13,10 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-import keras
 import numpy as np
-import tensorflow as tf
 
 from replica import networks
+from replica.backend import keras, tf
 
 IMAGES_A_CALL = 4096
 IMAGES_TO_SCORE = 500
