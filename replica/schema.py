@@ -94,16 +94,20 @@ class RandInt(Distribution):
         return (self.low + self.high) // 2
 
 
+DISTRIBUTIONS: dict[str, type[Distribution]] = {
+    "loguniform": LogUniform,
+    "norm": Normal,
+    "randint": RandInt,
+    "uniform": Uniform,
+}
+
+
 class Search(Arguments):
     """What a search has beside a variant's keys."""
 
     trials: Positive
     draw_seed: Annotated[int, Field(ge=0, lt=2**32)]
-    space: dict[
-        str,
-        Annotated[list[Any], Field(min_length=1)]
-        | Annotated[Uniform | LogUniform | Normal | RandInt, Field(discriminator="distribution")],
-    ]
+    space: dict[str, Any]
 
 
 class Parameters(Arguments):
@@ -184,8 +188,18 @@ def check_search(parameters: dict[str, Any], name: str, declared: Mapping[str, A
             f"{where}: got {entry!r}; allowed: a mapping with {', '.join(Search.model_fields)} and a variant's"
         )
     own = validate(Search, {key: entry[key] for key in Search.model_fields if key in entry}, where)
-    drawn = {key: choices[0] if isinstance(choices, list) else choices.likely() for key, choices in own.space.items()}
+    drawn = {key: likely(choices, f"{where}.space.{key}") for key, choices in own.space.items()}
     check_entry(trial(parameters, name, drawn), where, declared)
+
+
+def likely(choices: Any, where: str) -> Any:
+    """A likely draw of a list to choose from, or of a distribution, once it has been checked."""
+    if isinstance(choices, list) and choices:
+        return choices[0]
+    if not isinstance(choices, dict):
+        raise UserError(f"{where}: got {choices!r}; allowed: a list to choose from, or a distribution")
+    known(f"{where}.distribution", choices.get("distribution"), DISTRIBUTIONS, "distribution")
+    return validate(DISTRIBUTIONS[choices["distribution"]], choices, where).likely()
 
 
 def check_entry(entry: dict[str, Any], where: str, declared: Mapping[str, Any]) -> list[tuple[str, Layer, Shape]]:
