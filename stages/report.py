@@ -1,0 +1,47 @@
+"""Claims judged, figures, model cards and the page: `python -m stages.report`; `… sample`: the quick start's page."""
+
+from pathlib import Path
+
+from replica import cards, claims, page, parameters, scores, stage, tables
+from replica.claims_tests import figure_of
+from replica.errors import UserError
+from replica.figures import comparison
+from replica.results import Results
+
+
+def main(part: str = "all") -> None:
+    if part not in ("all", "sample"):
+        raise UserError(f"stages.report: got {part!r}; allowed: sample, or nothing for everything")
+    sample = part == "sample"
+    declared = parameters.read()
+    reported = claims.read()
+    results = Results(declared)
+    judged = [] if sample else claims.judge(reported["claims"], results)
+    described = {**declared, "documents": reported["documents"]}
+    shown = [cards.card(name, described, results, judged) for name in results.variants]
+    drawn: dict[Path, str] = {}
+    if sample:
+        shown = [card for card in shown if card.origin == "sample"]
+    else:
+        theirs = {
+            claim["variant"]: figure_of(claim["value"])[0]
+            for claim in reported["claims"]
+            if claim.get("quantity") == "test.accuracy"
+        }
+        drawn = comparison.draw(reported["figures"], results, theirs, Path("plots/comparison"))
+        cards.write(shown, Path("metrics/cards"))
+        claims.write(judged, Path("plots/claims.csv"))
+        ran = [card for card in shown if card.ran]
+        tables.write(Path("plots/summary.csv"), cards.SUMMARY, map(cards.summary, ran))
+        scores.dump({card.name: card.metrics["test"]["accuracy"] for card in ran}, Path("metrics/summary.json"))
+
+    html = page.render(shown, judged, reported["documents"], results, drawn, sample)
+    file = Path("report", "sample.html" if sample else "index.html")
+    file.parent.mkdir(exist_ok=True)
+    new = file.with_suffix(".part")
+    new.write_text(html)
+    new.replace(file)
+
+
+if __name__ == "__main__":
+    stage.run(main)

@@ -1,0 +1,56 @@
+"""Made-up results in the stages' own form, for the tests of what reads them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from replica import scores, tables
+
+
+def variant(
+    root: Path,
+    name: str,
+    accuracies: Sequence[float],
+    *,
+    classes: int = 10,
+    train: int = 2000,
+    test: int = 1000,
+    watched: str = "validation",
+    epochs: int = 6,
+    gap: float = 0.02,
+    params_total: int = 1000,
+) -> None:
+    """Write what evaluating a variant leaves behind: a seed of about that test accuracy each.
+
+    Training accuracy is `gap` higher; probabilities are 0.8 for the guess, the rest shared.
+    """
+    generator = np.random.default_rng(len(name))
+    labels = {"train": generator.integers(0, classes, train), "test": generator.integers(0, classes, test)}
+    if watched == "validation":
+        labels["validation"] = generator.integers(0, classes, test)
+    runs = {}
+    for seed, accuracy in enumerate(accuracies):
+        runs[seed] = {}
+        for data, y in labels.items():
+            share = min(accuracy + gap * (data == "train"), 1)
+            guess = np.where(np.arange(len(y)) < round(share * len(y)), y, (y + 1) % classes)
+            p = np.full((len(y), classes), 0.2 / (classes - 1))
+            p[np.arange(len(y)), guess] = 0.8
+            runs[seed][data] = p
+    short, details = scores.evaluate(runs, labels, [str(number) for number in range(classes)], params_total)
+    scores.dump(short, root / "metrics" / f"{name}.json")
+    scores.dump(details, root / "metrics/details" / f"{name}.json")
+    history = [
+        (epoch, value, metric, data, seed)
+        for seed, accuracy in enumerate(accuracies)
+        for epoch in range(1, epochs + 1)
+        for data, more in (("training", gap), (watched, 0))
+        for metric, value in (
+            ("accuracy", (accuracy + more) * (1 - 0.5 ** (epoch / epochs * 6))),
+            ("loss", 0.05 + 2 * (1 - accuracy - more) + 0.5 ** (epoch / epochs * 6)),
+        )
+    ]
+    tables.write(root / "plots/variants" / name / "history.csv", tables.HISTORY, history)
