@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import sys
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -55,13 +57,31 @@ def table(
 
 
 @app.command()
+def repro(
+    targets: Annotated[list[str] | None, typer.Argument(help="Stages, as `dvc repro` takes them; none: all.")] = None,
+    jobs: Annotated[int | None, typer.Option("--jobs", "-j", help="Stages at once; as many as cores.")] = None,
+    force: Annotated[bool, typer.Option("--force", "-f", help="Run every stage, changed or not.")] = False,
+    scheduler: Annotated[str | None, typer.Option(help="A running dask scheduler, such as tcp://host:8786.")] = None,
+) -> None:
+    """Reproduce like `dvc repro`, several stages at once: the same stages, dvc.lock and bytes.
+
+    Examples: `replica repro`, `replica repro sample --jobs 2`
+    """
+    from replica import schema
+    from replica.engine import reproduce
+
+    schema.check(parameters.read())
+    # The stages start as `python -m …`: this environment's, also where it has not been activated.
+    os.environ["PATH"] = os.pathsep.join((str(Path(sys.executable).parent), os.environ.get("PATH", "")))
+    sys.exit(reproduce(targets or [], jobs, force, scheduler=scheduler))
+
+
+@app.command()
 def seconds() -> None:
     """Record this machine's seconds of training in benchmarks/seconds.csv, for the page to show. Commit it on purpose.
 
     Run it after a full `dvc repro` on a quiet machine.
     """
-    from pathlib import Path
-
     from replica import timings
 
     declared = parameters.read()

@@ -1,0 +1,64 @@
+"""Convolution by hand: the documents' numbers computed, and their pictures: `python -m stages.convolution`."""
+
+from pathlib import Path
+
+import numpy as np
+
+from replica import convolution, parameters, scores, stage
+from replica.convolution import convolve, max_pool, output_size, relu
+from replica.datasets import arrays, packages
+from replica.figures import convolution as figures
+
+
+def main() -> None:
+    declared = parameters.read()["convolution"]
+    a, b, d = declared["A"], declared["B"], declared["D"]
+    digit = np.rot90(arrays.load("mnist").x_train[a["image"], ..., 0], -1)
+    kernel = np.array(a["kernel"])
+    top, left, side = a["top"], a["left"], a["side"]
+    x = digit[top : top + side, left : left + side]
+    pictures = {name: np.array(cells) for name, cells in b["pictures"].items()}
+    outline = pictures["outline"]
+    sizes = [output_size(32, 3, stride=2, padding=1)]
+    sizes.append(output_size(sizes[0], 3, stride=2, padding=1))
+    scores.dump(
+        {
+            "A": {
+                "valid": convolve(x, kernel),
+                "relu": relu(convolve(x, kernel, bias=100)),
+                "pooled": max_pool(x),
+                "parameters": [convolution.parameters(3, 3, channels, 32)[0] for channels in (1, 3)],
+            },
+            "B": {
+                "valid": convolve(np.array(b["array"]), np.array(b["kernel"])),
+                "size_formula_holds": formula_holds(),
+                "kernel_sums": [int(cells.sum()) for cells in pictures.values()],
+            },
+            "D": {
+                "valid": convolve(np.array(d["array"]), outline),
+                "dilated_size": output_size(16, 2, stride=2, padding=1, dilation=4),
+                "sizes": sizes,
+                "receptive_field": convolution.receptive_field([(3, 1, 1), (3, 1, 1)]),
+            },
+        },
+        Path("metrics/convolution.json"),
+    )
+    plots = Path("plots/convolution")
+    figures.strokes(digit, kernel, a["biases"], plots / "digit.png")
+    figures.kernels(figures.grey(packages.path("convolution", b["picture"])), pictures, plots / "photograph.png")
+
+
+def formula_holds() -> bool:
+    """Whether document B's formula gives the size that comes out, over all small sizes."""
+    return all(
+        convolve(np.zeros((n, n)), np.zeros((k, k)), s, p).shape == ((n - k + 2 * p) // s + 1,) * 2
+        for n in range(1, 9)
+        for k in range(1, 5)
+        for s in range(1, 4)
+        for p in range(3)
+        if k <= n + 2 * p
+    )
+
+
+if __name__ == "__main__":
+    stage.run(main)

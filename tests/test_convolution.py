@@ -1,0 +1,146 @@
+"""Convolution against SciPy, Keras, and the documents' own numbers."""
+
+import gzip
+import json
+import os
+from pathlib import Path
+
+import keras
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy.signal import correlate2d
+
+from replica import convolution, parameters
+from replica.datasets import idx
+
+ROOT = Path(__file__).parent.parent
+small = st.integers(1, 4)
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    st.integers(4, 12), st.integers(4, 12), small, small, small, st.integers(0, 3), st.integers(1, 2), st.integers(0, 9)
+)
+def test_a_plane_is_scipy_s(height, width, kh, kw, stride, padding, dilation, seed):
+    random = np.random.default_rng(seed)
+    image, kernel = random.integers(-9, 10, (height, width)), random.integers(-9, 10, (kh, kw))
+    spread = np.zeros((dilation * (kh - 1) + 1, dilation * (kw - 1) + 1))
+    spread[::dilation, ::dilation] = kernel
+    if spread.shape[0] > height + 2 * padding or spread.shape[1] > width + 2 * padding:
+        with pytest.raises(ValueError, match="reaches over"):
+            convolution.convolve(image, kernel, stride, padding, dilation)
+        return
+    theirs = correlate2d(np.pad(image, padding), spread, "valid")[::stride, ::stride]
+    ours = convolution.convolve(image, kernel, stride, padding, dilation)
+    assert np.array_equal(ours, theirs)
+    for side, (n, k) in enumerate(((height, kh), (width, kw))):
+        assert ours.shape[side] == convolution.output_size(n, k, stride, padding, dilation)
+
+
+@settings(max_examples=15, deadline=None)
+@given(st.integers(5, 9), st.integers(1, 3), st.integers(1, 3), st.integers(1, 3), st.integers(1, 2), st.integers(0, 9))
+def test_channels_and_filters_are_keras_s(side, channels, filters, size, stride, seed):
+    random = np.random.default_rng(seed)
+    image = random.normal(size=(side, side + 1, channels)).astype(np.float32)
+    kernel = random.normal(size=(size, size, channels, filters)).astype(np.float32)
+    bias = random.normal(size=filters).astype(np.float32)
+    theirs = keras.ops.conv(image[None], kernel, strides=stride, padding="valid") + bias
+    ours = convolution.convolve(image, kernel, stride, bias=bias)
+    assert np.allclose(ours, np.asarray(theirs)[0], atol=1e-4)
+    layer = keras.layers.Conv2D(filters, size, strides=stride)
+    assert layer.compute_output_shape((None, side, side + 1, channels))[1:] == ours.shape
+    layer.build((None, side, side + 1, channels))
+    assert convolution.parameters(size, size, channels, filters)[0] == layer.count_params()
+
+
+@settings(max_examples=15, deadline=None)
+@given(st.integers(3, 9), st.integers(1, 3), st.integers(1, 3), st.integers(0, 9))
+def test_pooling_is_keras_s(side, size, stride, seed):
+    image = np.random.default_rng(seed).normal(size=(side, side + 2, 2)).astype(np.float32)
+    theirs = keras.ops.max_pool(image[None], size, stride, padding="valid")
+    assert np.array_equal(convolution.max_pool(image, size, stride), np.asarray(theirs)[0])
+
+
+@settings(max_examples=15, deadline=None)
+@given(st.lists(st.tuples(small, st.integers(1, 3), st.integers(1, 2)), min_size=1, max_size=3))
+def test_an_output_sees_its_receptive_field_and_no_more(layers):
+    field = convolution.receptive_field(layers)
+    seen = np.zeros(field + 6)
+    for place in range(len(seen)):
+        line = np.zeros((1, len(seen)))
+        line[0, place] = 1
+        for kernel, stride, dilation in layers:
+            spread = np.zeros((1, dilation * (kernel - 1) + 1))
+            spread[0, ::dilation] = 1
+            line = convolution.convolve(line, spread)[:, ::stride]
+        seen[place] = line[0, 0]
+    ends = np.flatnonzero(seen)
+    assert ends[-1] - ends[0] + 1 == field
+
+
+def test_bytes_do_not_overflow():
+    image = np.full((3, 3), 255, np.uint8)
+    assert convolution.convolve(image, np.ones((3, 3), np.uint8)) == 9 * 255
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"n": 3, "kernel": 5}, "reaches over 5"),
+        ({"n": 3, "kernel": 2, "stride": 0}, "stride: got 0"),
+        ({"n": 3, "kernel": 2, "padding": -1}, "padding: got -1"),
+        ({"n": 3, "kernel": 0}, "kernel: got 0"),
+        ({"n": 3, "kernel": 2, "dilation": 3}, "reaches over 4"),
+    ],
+)
+def test_what_does_not_fit_is_refused(arguments, message):
+    with pytest.raises(ValueError, match=message):
+        convolution.output_size(**arguments)
+
+
+def test_shapes_that_do_not_belong_together_are_refused():
+    with pytest.raises(ValueError, match=r"\(4, 4, 3\).*\(2, 2, 1, 5\)"):
+        convolution.convolve(np.zeros((4, 4, 3)), np.zeros((2, 2, 1, 5)))
+
+
+def test_document_a_s_arithmetic():
+    assert convolution.parameters(3, 3, 1, 32) == (320, "(3·3·1 + 1)·32 = 320")
+    assert convolution.parameters(3, 3, 3, 32)[0] == 896
+
+
+def test_document_b_s_and_d_s_arrays():
+    declared = parameters.read(ROOT / "params.yaml")["convolution"]
+    edges = convolution.convolve(np.array(declared["B"]["array"]), np.array(declared["B"]["kernel"]))
+    assert edges.tolist() == [[-1, -4, -14], [6, -3, -13], [9, -6, -8]]
+    outline = convolution.convolve(np.array(declared["D"]["array"]), np.array(declared["B"]["pictures"]["outline"]))
+    assert outline.tolist() == [[68, 23, 30, -24], [-54, -19, 0, 6], [38, 8, -17, 27], [20, -47, -19, -13]]
+    assert convolution.output_size(16, 2, stride=2, padding=1, dilation=4) == 7
+    assert convolution.output_size(convolution.output_size(32, 3, 2, 1), 3, 2, 1) == 8
+    assert convolution.receptive_field([(3, 1, 1), (3, 1, 1)]) == 5
+
+
+def test_document_a_s_digit():
+    mirror = Path(os.environ.get("REPLICA_MIRROR", "nowhere"), "mnist")
+    if not mirror.is_dir():
+        pytest.skip("the official digits are needed: REPLICA_MIRROR names no folder that has them")
+    images = idx.parse(gzip.decompress((mirror / "train-images-idx3-ubyte.gz").read_bytes()), "images")
+    x = np.rot90(images[2], -1)[11:15, 11:15]
+    kernel = np.array(parameters.read(ROOT / "params.yaml")["convolution"]["A"]["kernel"])
+    valid = convolution.convolve(x, kernel)
+    assert valid.tolist() == [[-1, 27], [-36, -36]]
+    assert convolution.relu(valid + 100).tolist() == [[99, 127], [64, 64]]
+    assert convolution.max_pool(x).tolist() == [[250, 144], [198, 241]]
+
+
+def test_the_stage_s_numbers_are_the_documents():
+    file = ROOT / "metrics/convolution.json"
+    if not file.exists():
+        pytest.skip("metrics/convolution.json is made by `dvc repro convolution`")
+    found = json.loads(file.read_text())
+    assert found["A"] == {
+        "valid": [[-1, 27], [-36, -36]], "relu": [[99, 127], [64, 64]], "pooled": [[250, 144], [198, 241]],
+        "parameters": [320, 896],
+    }  # fmt: skip
+    assert found["D"]["sizes"] == [16, 8]
