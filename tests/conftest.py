@@ -13,7 +13,6 @@ import pytest
 import yaml
 
 ROOT = Path(__file__).parent.parent
-DOWNLOADED = ("mnist", "cifar10", "spiral")
 
 
 class Project:
@@ -81,7 +80,8 @@ def small(folder: Path) -> Project:
     for name in ("search", "choose", "convolution", "sample"):
         pipeline["stages"].pop(name, None)
     report = pipeline["stages"]["report"]
-    report["deps"] = [dep for dep in report["deps"] if "convolution" not in dep and "searches" not in dep]
+    absent = ("metrics/convolution.json", "metrics/mnist_random_search.json", "plots/convolution", "plots/searches")
+    report["deps"] = [dep for dep in report["deps"] if dep not in absent]
     pipeline.pop("plots", None)
     (folder / "dvc.yaml").write_text(yaml.safe_dump(pipeline, sort_keys=False))
     project.run("git", "init", "-q", "-b", "main")
