@@ -1,0 +1,76 @@
+"""What a worker does: run one stage's commands, and stop them when told to.
+
+Plain data goes in and comes out, so a worker may be a thread of the driver or a process on another machine that
+sees the same files.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import threading
+import time
+from contextlib import suppress
+from pathlib import Path
+from typing import NamedTuple
+
+
+class Ended(NamedTuple):
+    """How a stage's commands ended: the last one's place and exit status, and the seconds of all."""
+
+    command: int
+    status: int
+    seconds: float
+
+
+_guard = threading.Lock()
+_running: dict[str, set[int]] = {}
+_stopped: set[str] = set()
+
+
+def execute(run: str, commands: list[str | list[str]], cwd: str, env: dict[str, str], log: str) -> Ended:
+    """Run `commands` in turn until one fails, each in a process group of its own, their output in the file `log`."""
+    began = time.monotonic()
+    place, status = 0, 0
+    with Path(log).open("wb") as file:
+        for place, command in enumerate(commands):
+            with _guard:  # between the look at _stopped and the entry in _running no stop may slip through
+                if run in _stopped:
+                    return Ended(place, -signal.SIGINT, time.monotonic() - began)
+                process = subprocess.Popen(
+                    command,
+                    cwd=cwd,
+                    env=env,
+                    shell=isinstance(command, str),
+                    stdin=subprocess.DEVNULL,
+                    stdout=file,
+                    stderr=subprocess.STDOUT,
+                    start_new_session=True,
+                )
+                _running.setdefault(run, set()).add(process.pid)
+            status = process.wait()
+            with _guard:
+                _running[run].discard(process.pid)
+                if run in _stopped:
+                    _kill(process.pid, signal.SIGKILL)  # what the command has left behind
+                    status = status or -signal.SIGINT
+            if status:
+                break
+    return Ended(place, status, time.monotonic() - began)
+
+
+def stop(run: str, number: int = signal.SIGINT) -> None:
+    """Send a signal to every process group that `run` has on this worker, and let it start no more.
+
+    A command that ends from now on counts as stopped, whatever its status.
+    """
+    with _guard:
+        _stopped.add(run)
+        for pid in _running.get(run, ()):
+            _kill(pid, number)
+
+
+def _kill(group: int, number: int) -> None:
+    with suppress(ProcessLookupError):
+        os.killpg(group, number)

@@ -1,0 +1,76 @@
+"""How long a stage takes: from what it took last, else from what a stage like it took."""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections.abc import Iterable
+from pathlib import Path
+from statistics import fmean
+
+
+class Seconds:
+    """Recorded seconds of stages.
+
+    Known, the later source over the earlier: `benchmarks/seconds.csv` (committed), `timings/VARIANT.json` (written by
+    training) and the driver's own file, which `record` writes.
+
+    Parameters
+    ----------
+    root
+        The project's root.
+    own
+        The driver's own file.
+    """
+
+    def __init__(self, root: Path, own: Path) -> None:
+        self.own = own
+        self.known: dict[str, float] = {}
+        table = root / "benchmarks" / "seconds.csv"
+        if table.exists():
+            with table.open(newline="") as file:
+                for row in csv.DictReader(file):
+                    self._learn(f"train@{row.get('variant')}", row.get("train_seconds"))
+        for path in sorted((root / "timings").glob("*.json")):
+            timing = _read(path)
+            seeds = timing.get("seeds")
+            count = len(seeds) if isinstance(seeds, dict) and seeds else 1
+            self._learn(f"train@{path.stem}", timing.get("train_seconds"), count)
+        for name, seconds in _read(own).items():
+            self._learn(name, seconds)
+
+    def _learn(self, name: str, seconds: object, times: int = 1) -> None:
+        try:
+            self.known[name] = float(seconds) * times  # type: ignore[arg-type]
+        except (TypeError, ValueError):  # an estimate is no reason to fail
+            return
+
+    def estimates(self, names: Iterable[str]) -> dict[str, float]:
+        """Seconds of each stage; one never seen takes its group's mean, else everyone's, else one second."""
+        groups: dict[str, list[float]] = {}
+        for name, seconds in self.known.items():
+            groups.setdefault(_group(name), []).append(seconds)
+        everyone = fmean(self.known.values()) if self.known else 1.0
+        means = {group: fmean(values) for group, values in groups.items()}
+        return {name: self.known.get(name, means.get(_group(name), everyone)) for name in names}
+
+    def record(self, seconds: dict[str, float]) -> None:
+        """Add what this run measured to the driver's own file."""
+        if not seconds:
+            return
+        kept = {**_read(self.own), **{name: round(value, 3) for name, value in seconds.items()}}
+        beside = self.own.with_suffix(".new")
+        beside.write_text(json.dumps(kept, indent=2, sort_keys=True) + "\n")
+        beside.replace(self.own)
+
+
+def _group(name: str) -> str:
+    return name.split("@")[0]
+
+
+def _read(path: Path) -> dict:
+    try:
+        found = json.loads(path.read_text())
+    except (OSError, ValueError):
+        return {}
+    return found if isinstance(found, dict) else {}
