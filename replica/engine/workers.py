@@ -15,6 +15,7 @@ from replica.engine import command
 if TYPE_CHECKING:
     from distributed import Client
 
+LOOPBACK = "127.0.0.1:0"  # dask's default is a page on every interface
 GRACE = 10.0  # seconds between asking commands to end and killing them
 
 
@@ -47,7 +48,8 @@ class Workers:
             n_workers=self.jobs,
             threads_per_worker=1,
             processes=False,  # a worker does no more than wait for its command, which is a process
-            dashboard_address=None,
+            dashboard_address=LOOPBACK,
+            worker_dashboard_address=LOOPBACK,
             memory_limit=0,
             local_directory=str(self.folder),
         )
