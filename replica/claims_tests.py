@@ -115,7 +115,9 @@ def equal(results: Results, variant: str, quantity: str, value: Any) -> Judgemen
     ours = found[0]
     theirs = figure_of(value)[0] if isinstance(value, str) else value
     same = np.shape(ours) == np.shape(theirs) and bool(np.allclose(ours, theirs, rtol=1e-9, atol=0))
-    return Judgement("reproduced" if same else "worse", statistic=f"ours {ours}, theirs {theirs}")
+    if same:
+        return Judgement("reproduced", statistic="exactly" if theirs is True else f"exactly {theirs}")
+    return Judgement("worse", statistic=f"ours {ours}, theirs {theirs}")
 
 
 def trend(results: Results, variants: Sequence[str], quantity: Quantity, direction: str) -> Judgement:

@@ -83,7 +83,7 @@ def render(
         searches=found,
         comparisons=[picture(file, words) for file, words in (comparisons or {}).items()],
         convolutions=convolutions,
-        linked={*(each.name for each in (*cards, *found)), *(["convolution"] if convolutions else [])},
+        linked=[card.name for card in cards] + [each.name for each in found] + ["convolution"] * bool(convolutions),
         cpus=sorted({card.seconds["cpu"] for card in cards if card.seconds}),
         sample=sample,
     )  # fmt: skip

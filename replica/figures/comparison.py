@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator, PercentFormatter
+from matplotlib.ticker import FuncFormatter, MaxNLocator
 from scipy.interpolate import make_smoothing_spline
 
 from replica.figures import style
@@ -22,6 +22,8 @@ from replica.results import NotRunError, Results
 METRICS = {"accuracy": "Accuracy", "loss": "Loss"}
 SETS = {"training": "history.training.accuracy", "validation": "history.validation.accuracy", "test": "test.accuracy"}
 COLOURS = {"training": style.BLUE, "validation": style.VERMILLION, "test": style.GREEN}
+
+PERCENT = FuncFormatter(lambda share, _: f"{100 * share:.6g}%")
 
 Variants = Mapping[Any, str]  # what a figure calls a variant, to its name
 
@@ -67,7 +69,7 @@ def bars(results: Results, variants: Variants, title: str, note: str, theirs: Ma
             ax.text(place + 0.2, 0.03, f"{theirs[name]:.1%}", ha="center", fontsize=8)
     ax.set_xticks(range(len(variants)), [plain(label) for label in variants])
     ax.set_ylim(0, 1.02)
-    ax.yaxis.set_major_formatter(PercentFormatter(1, 0))
+    ax.yaxis.set_major_formatter(PERCENT)
     ax.grid(visible=False, axis="x")
     legend(made, ax)
     return made
@@ -94,16 +96,14 @@ def lines(results: Results, variants: Variants, title: str, note: str, theirs: M
         ax.scatter(*zip(*marks, strict=True), s=46, facecolors="none", edgecolors=style.INK, label="the document, test")
     ax.set_xticks(range(len(variants)), [plain(label) for label in variants])
     ax.margins(x=0.04)
-    ax.yaxis.set_major_formatter(PercentFormatter(1, None))
+    ax.yaxis.set_major_formatter(PERCENT)
     legend(made, ax)
     return made
 
 
 def overlay(results: Results, variants: Variants, title: str, note: str, theirs: Mapping[str, float]) -> Figure:
     """Accuracy by epoch of several variants laid over each other: on training images, and on those watched."""
-    made, axes = style.figure(
-        8.0, 3.0, columns=2, margins=(0.6, 0.45, 0.2, 0.85), gaps=(0.6, 0), title=title, note=note
-    )
+    made, axes = style.figure(8.0, 3.2, columns=2, margins=(0.6, 0.45, 0.2, 1), gaps=(0.6, 0), title=title, note=note)
     watched = "validation"
     for colour, (label, name) in zip(style.PALETTE, variants.items(), strict=False):
         for (metric, data), runs in results.curves(name).items():
@@ -117,7 +117,7 @@ def overlay(results: Results, variants: Variants, title: str, note: str, theirs:
             ax.plot(epochs, values.mean(axis=0), color=colour, linewidth=2, label=str(label))
     for ax, data in zip(axes[0], ("training", watched), strict=True):
         by_epoch(ax, f"Accuracy, {data} images")
-        ax.yaxis.set_major_formatter(PercentFormatter(1, None))
+        ax.yaxis.set_major_formatter(PERCENT)
     legend(made, axes[0, 0])
     return made
 
@@ -125,7 +125,7 @@ def overlay(results: Results, variants: Variants, title: str, note: str, theirs:
 def facets(results: Results, variants: Variants, title: str, note: str, theirs: Mapping[str, float]) -> Figure:
     """A column a variant, a row a metric: a point an epoch (the seeds' mean), with a smoothing spline through them."""
     made, axes = style.figure(
-        max(4.0, 1.75 * len(variants) + 0.8), 4.4, 2, len(variants), margins=(0.6, 0.45, 0.15, 1), gaps=(0.42, 0.42),
+        max(4.0, 1.85 * len(variants) + 0.8), 4.4, 2, len(variants), margins=(0.72, 0.45, 0.15, 1), gaps=(0.5, 0.42),
         title=title, note=note,
     )  # fmt: skip
     for column, (label, name) in enumerate(variants.items()):
@@ -140,7 +140,7 @@ def facets(results: Results, variants: Variants, title: str, note: str, theirs: 
         by_epoch(axes[0, column], str(label))
         by_epoch(axes[1, column], "")
         axes[0, column].set_xlabel("")
-        axes[0, column].yaxis.set_major_formatter(PercentFormatter(1, None))
+        axes[0, column].yaxis.set_major_formatter(PERCENT)
     for row, text in enumerate(METRICS.values()):
         axes[row, 0].set_ylabel(text)
     legend(made, *axes[0])
