@@ -157,3 +157,23 @@ def write(claims: Sequence[Claim], file: Path) -> None:
         middle = [found.ours, found.low, found.high, found.difference, found.verdict]
         rows.append([*start, *middle, found.statistic, claim.reason])
     tables.write(file, HEADER, rows)
+
+
+def markdown(claims: Sequence[Claim]) -> str:
+    """All verdicts as Markdown: how many of each by document, then a claim a row."""
+    documents = sorted({claim.document for claim in claims})
+    found = list(by_verdict(claims))
+    counts = Counter((claim.document, claim.judgement.verdict) for claim in claims)
+    lines = [f"| document | {' | '.join(found)} |", "| --- " * (len(found) + 1) + "|"]
+    lines += [f"| {of} | {' | '.join(str(counts[of, verdict]) for verdict in found)} |" for of in documents]
+    lines += [f"| all | {' | '.join(str(count) for count in by_verdict(claims).values())} |", ""]
+    lines += ["| | variants | claim | theirs | ours | verdict | statistic |", "| --- " * 7 + "|"]
+    for claim in claims:
+        ours = claim.judgement.ours
+        shown = "" if ours is None else f"{ours:.2%}" if claim.unit == "%" else f"{ours:.4g}"
+        cells = [
+            claim.id, ", ".join(claim.variants), claim.text, claim.theirs, shown, claim.judgement.verdict,
+            " ".join(filter(None, (claim.judgement.statistic, claim.reason))),
+        ]  # fmt: skip
+        lines.append("| " + " | ".join(cell.replace("|", "\\|").replace("\n", " ") for cell in cells) + " |")
+    return "\n".join(lines) + "\n"

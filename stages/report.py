@@ -31,6 +31,8 @@ def main(part: str = "all") -> None:
         drawn = comparison.draw(reported["figures"], results, theirs, Path("plots/comparison"))
         cards.write(shown, Path("metrics/cards"))
         claims.write(judged, Path("plots/claims.csv"))
+        Path("report").mkdir(exist_ok=True)
+        Path("report/claims.md").write_text(claims.markdown(judged))
         ran = [card for card in shown if card.ran]
         tables.write(Path("plots/summary.csv"), cards.SUMMARY, map(cards.summary, ran))
         scores.dump({card.name: card.metrics["test"]["accuracy"] for card in ran}, Path("metrics/summary.json"))
