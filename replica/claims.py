@@ -84,7 +84,8 @@ def judged(claim: dict[str, Any], results: Results) -> Claim:
     try:
         found = TESTS[name](results, **arguments)
     except NotRunError as missing:
-        found = Judgement("not run", statistic=f"{missing} has not been run")
+        several = len(variants_of(arguments)) > 1
+        found = Judgement("not run", statistic=f"{missing} has not been run" if several else "")
     quantity = arguments.get("quantity", "")
     reasons = [claim.get("beside", ""), claim.get("note", "")]
     if found.verdict == "refuted":
