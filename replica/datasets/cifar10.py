@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import io
 import pickle
 import tarfile
@@ -40,8 +41,10 @@ def unpack(path: Path, expected: dict[str, str]) -> dict[str, bytes]:
     """
     members: dict[str, bytes] = {}
     try:
-        with tarfile.open(path) as archive:
+        with tarfile.open(path, "r:gz") as archive:
             for member in archive:
+                if Path(member.name).is_absolute():
+                    raise tarfile.AbsolutePathError(member)
                 tarfile.data_filter(member, str(path.parent))
                 name = Path(member.name).name
                 if member.isfile() and name in expected:
@@ -51,14 +54,19 @@ def unpack(path: Path, expected: dict[str, str]) -> dict[str, bytes]:
                     members[name] = file.read() if file else b""
     except tarfile.FilterError as error:
         raise BadFileError(f"{path.name} has a member that climbs out: {error}") from None
-    except (tarfile.TarError, EOFError, zlib.error) as error:
+    except (tarfile.TarError, EOFError, gzip.BadGzipFile, zlib.error) as error:
         raise BadFileError(f"{path.name} is no whole tar archive ({error})") from None
     for name, wanted in expected.items():
         if name not in members:
             raise BadFileError(f"{path.name} has no member {name}")
-        if (got := md5(members[name]).hexdigest()) != wanted:
-            raise BadFileError(f"{path.name}'s {name} has the MD5 {got}, where {wanted} was expected")
+        verify(f"{path.name}'s {name}", members[name], wanted)
     return members
+
+
+def verify(what: str, content: bytes, expected: str | None) -> None:
+    """Refuse content of another MD5."""
+    if (got := md5(content).hexdigest()) != expected:
+        raise BadFileError(f"{what} has the MD5 {got}, where {expected} was expected")
 
 
 class Unpickler(pickle.Unpickler):
@@ -89,10 +97,17 @@ def unpickle(content: bytes, name: str) -> dict[bytes, Any]:
     return batch
 
 
+def read(declared: Cifar10, folder: Path, name: str) -> dict[bytes, Any]:
+    """A batch's file, verified before it is unpickled."""
+    content = (folder / name).read_bytes()
+    verify(name, content, declared.md5.get(name))
+    return unpickle(content, name)
+
+
 def decode(declared: Cifar10, folder: Path) -> dict[str, np.ndarray]:
     """Images uint8 [n, 32, 32, 3] in the order of the batches, and labels uint8 [n]."""
-    train = [unpickle((folder / name).read_bytes(), name) for name in TRAIN]
-    test = [unpickle((folder / "test_batch").read_bytes(), "test_batch")]
+    train = [read(declared, folder, name) for name in TRAIN]
+    test = [read(declared, folder, "test_batch")]
     return {
         f"{kind}_{split}": make(batches)
         for split, batches in (("train", train), ("test", test))

@@ -7,8 +7,7 @@ import sys
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TypeVar
-from urllib.parse import urlparse
+from typing import IO, Any, TypeVar
 
 import pooch
 import requests
@@ -18,10 +17,40 @@ from replica.errors import UserError
 T = TypeVar("T")
 TIMEOUT = (10.0, 30.0)  # seconds to connect, and between two pieces of an answer
 TRIES = 3
+ADDRESS = ("http://", "https://")
+LARGEST = 512 * 2**20  # bytes of an answer; CIFAR-10's archive is 170 MB
 
 
 class BadFileError(Exception):
     """A file that came, and is not what it should be: cut, altered or hostile."""
+
+
+class Bounded:
+    """A file that refuses to grow beyond the largest answer."""
+
+    def __init__(self, file: IO[bytes]) -> None:
+        self.file = file
+
+    def write(self, content: bytes) -> None:
+        if self.file.tell() + len(content) > LARGEST:
+            raise BadFileError(f"an answer of more than {LARGEST} bytes")
+        self.file.write(content)
+
+    def flush(self) -> None:
+        self.file.flush()
+
+
+class Downloader(pooch.HTTPDownloader):
+    """Pooch's own; but an answer has a largest size, and a host that refuses (HTTP 4xx) is not asked again."""
+
+    def __call__(self, url: str, output_file: str, *request: Any, **options: Any) -> Any:
+        try:
+            with Path(output_file).open("wb") as file:
+                return super().__call__(url, Bounded(file), *request, **options)
+        except requests.HTTPError as error:
+            if error.response is None or error.response.status_code >= 500:
+                raise
+            raise BadFileError(reason(error)) from None
 
 
 def sources(folder: str, mirrors: Iterable[str]) -> list[str]:
@@ -63,9 +92,9 @@ def first(
         try:
             return one(place, file, use, tries, timeout)
         except (OSError, ValueError, BadFileError, requests.RequestException) as error:
-            failures.append(f"{urlparse(place).netloc or place}: {reason(error)}")
+            failures.append(f"{host(place)}: {reason(error)}")
             if number + 1 < len(places):
-                following = urlparse(places[number + 1]).netloc or places[number + 1]
+                following = host(places[number + 1])
                 print(f"{dataset}: {file} failed at {failures[-1]}; next, {following}", file=sys.stderr, flush=True)
     raise UserError(
         f"{dataset}: no mirror served {file}: {'; '.join(failures)}. Name a mirror of your own (a folder or an address"
@@ -75,13 +104,18 @@ def first(
 
 def one(place: str, file: str, use: Callable[[Path], T], tries: int, timeout: tuple[float, float]) -> T:
     """Fetch from one place: a folder's file is read where it lies, an address's into a temporary folder."""
-    if urlparse(place).scheme not in ("http", "https"):
-        return use(Path(place.removeprefix("file://"), file))
+    if not place.startswith(ADDRESS):
+        return use(Path(place.removeprefix("file://"), file).expanduser())
     with TemporaryDirectory(prefix="replica-") as beside:
         fetch = pooch.create(beside, base_url=place, registry={file: None}, retry_if_failed=tries - 1)
         pooch.get_logger().setLevel("ERROR")
-        downloader = pooch.HTTPDownloader(progressbar=sys.stderr.isatty(), timeout=timeout)
+        downloader = Downloader(progressbar=sys.stderr.isatty(), timeout=timeout)
         return use(Path(fetch.fetch(file, downloader=downloader)))
+
+
+def host(place: str) -> str:
+    """A place as messages name it: a folder, or an address's host without the password it may hold."""
+    return place.split("/")[2].rpartition("@")[2] if place.startswith(ADDRESS) else place
 
 
 def reason(error: Exception) -> str:
@@ -92,9 +126,10 @@ def reason(error: Exception) -> str:
         return "no answer in time"
     if isinstance(error, FileNotFoundError):
         return "no such file"
+    if isinstance(error, requests.exceptions.ChunkedEncodingError):
+        return "broke off"
     if isinstance(error, requests.ConnectionError):
-        inner = str(error)
-        if "Read timed out" in inner:
+        if "Read timed out" in str(error):
             return "no answer in time"
-        return "broke off" if "IncompleteRead" in inner or "aborted" in inner else "no connection"
+        return "broke off" if "aborted" in str(error) else "no connection"
     return " ".join(str(error).split()) or type(error).__name__
