@@ -16,11 +16,10 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from pydantic import TypeAdapter
 from tiny import ARCHIVE, DIGITS, MEMBERS, archive, cifar, idx_file, md5, member, python2, zipped
 
 from replica.datasets import cifar10, idx, kinds
-from replica.datasets.declaration import Dataset
+from replica.datasets.declaration import Cifar10
 from replica.datasets.mirrors import BadFileError
 from replica.errors import UserError
 
@@ -187,6 +186,10 @@ class Call:
         return self.call
 
 
+def declared(members: dict[str, bytes]) -> Cifar10:
+    return Cifar10.model_validate({**cifar(members), "folder": "tiny", "mirrors": ["https://example.org/"]})
+
+
 @pytest.mark.parametrize("protocol", [0, 2, 5])
 @pytest.mark.parametrize("nested", [False, True])
 def test_a_pickle_that_calls_a_function_is_refused_though_its_md5_is_right(protocol, nested, tmp_path):
@@ -200,14 +203,19 @@ def test_a_pickle_that_calls_a_function_is_refused_though_its_md5_is_right(proto
     members = {**MEMBERS, "data_batch_3": hostile}
     for name, content in members.items():
         (tmp_path / name).write_bytes(content)
-    entry = TypeAdapter(Dataset).validate_python(
-        {**cifar(members), "folder": "tiny", "mirrors": ["https://example.org/"]}
-    )
     with pytest.raises(
         UserError, match=r"^tiny: .*data_batch_3: a pickle asks for (posix|nt)\.system, where only arrays"
     ):
-        kinds.decode("tiny", cifar10, entry, tmp_path)
+        kinds.decode("tiny", cifar10, declared(members), tmp_path)
     assert not ran.exists()
+
+
+def test_a_batch_altered_after_its_download_is_not_unpickled(tmp_path):
+    for name, content in MEMBERS.items():
+        (tmp_path / name).write_bytes(content)
+    (tmp_path / "test_batch").write_bytes(altered(MEMBERS["test_batch"], -500))
+    with pytest.raises(UserError, match=r"test_batch has the MD5 \w{32}, where \w{32} was expected"):
+        kinds.decode("tiny", cifar10, declared(MEMBERS), tmp_path)
 
 
 @pytest.mark.parametrize(

@@ -115,6 +115,22 @@ def test_a_mirror_without_the_right_file_is_asked_once(manner, serve):
     assert len(mirror.asked) == 1
 
 
+def test_an_answer_without_end_is_refused(serve, monkeypatch):
+    monkeypatch.setattr(mirrors, "LARGEST", len(FILE) - 1)
+    with pytest.raises(UserError, match=f"an answer of more than {len(FILE) - 1} bytes"):
+        fetch([serve({"file.gz": FILE}).url])
+    monkeypatch.setattr(mirrors, "LARGEST", len(FILE))
+    assert fetch([serve({"file.gz": FILE}).url]) == FILE
+
+
+def test_no_password_is_shown(serve, capsys):
+    mirror = serve({})
+    address = mirror.url.replace("://", "://me:secret@")
+    with pytest.raises(UserError, match=f"file.gz: {mirror.host}: HTTP 404; {mirror.host}: HTTP 404") as caught:
+        fetch([address, address])
+    assert "secret" not in str(caught.value) + capsys.readouterr().err
+
+
 def test_a_bar_on_a_terminal(serve, monkeypatch):
     screen = io.StringIO()
     screen.isatty = lambda: True  # type: ignore[method-assign]
@@ -134,6 +150,8 @@ def test_ones_own_mirror_comes_first(serve, tmp_path, monkeypatch):
         assert fetch(places) == FILE
         assert places == [f"{address.rstrip('/')}/tiny/", public.url]
     assert (len(own.asked), len(public.asked)) == (2, 0)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert fetch(["~/own/tiny/"]) == FILE
     monkeypatch.setenv("REPLICA_MIRROR", str(tmp_path))
     assert fetch(mirrors.sources("tiny", [public.url])) == FILE
     assert len(public.asked) == 1
