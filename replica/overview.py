@@ -123,7 +123,9 @@ def results(parameters: dict[str, Any], names: list[str]) -> None:
     """
     datasets = schema.datasets(parameters)
     sample = names == ["sample"]
-    embedded = {name for name, dataset in datasets.items() if isinstance(dataset, declaration.Embedded)}
+    embedded = {
+        name for name, of in datasets.items() if isinstance(of, declaration.Embedded) and len(of.shape) == 3
+    }  # images that come with packages; the spiral is points
     for name in [] if sample else names:
         schema.known("replica table", name, parameters["variants"], "variant")
     if sample:
@@ -147,4 +149,4 @@ def results(parameters: dict[str, Any], names: list[str]) -> None:
     page = Path("report/sample.html" if sample else "report/index.html")
     console().print(lines)
     if page.exists():
-        console().print(f"\nPage: {page}   Pictures: plots/*/*.png", soft_wrap=True)
+        console().print(f"\nPage: {page}   Pictures: plots/variants/*/*.png", soft_wrap=True)

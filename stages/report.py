@@ -29,6 +29,9 @@ def main(part: str = "all") -> None:
             if claim.get("quantity") == "test.accuracy"
         }
         drawn = comparison.draw(reported["figures"], results, theirs, Path("plots/comparison"))
+        surface = Path("plots/spiral/surface.png")
+        if surface.exists():
+            drawn[surface] = "The spiral under the network's answers, from the best start by training loss"
         cards.write(shown, Path("metrics/cards"))
         claims.write(judged, Path("plots/claims.csv"))
         Path("report").mkdir(exist_ok=True)

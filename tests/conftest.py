@@ -77,10 +77,16 @@ def small(folder: Path) -> Project:
     parameters["searches"] = {}
     project.write(parameters)
     pipeline = yaml.safe_load((folder / "dvc.yaml").read_text())
-    for name in ("search", "choose", "convolution", "sample"):
+    for name in ("search", "choose", "convolution", "surface", "sample"):
         pipeline["stages"].pop(name, None)
     report = pipeline["stages"]["report"]
-    absent = ("metrics/convolution.json", "metrics/mnist_random_search.json", "plots/convolution", "plots/searches")
+    absent = (
+        "metrics/convolution.json",
+        "metrics/mnist_random_search.json",
+        "plots/convolution",
+        "plots/searches",
+        "plots/spiral",
+    )
     report["deps"] = [dep for dep in report["deps"] if dep not in absent]
     pipeline.pop("plots", None)
     (folder / "dvc.yaml").write_text(yaml.safe_dump(pipeline, sort_keys=False))

@@ -36,7 +36,7 @@ def check(name: str, declared: Decoded, arrays: dict[str, np.ndarray]) -> None:
 
 def digest(array: np.ndarray) -> str:
     """SHA-256 of an array's bytes in C order."""
-    return sha256(np.ascontiguousarray(array).tobytes()).hexdigest()
+    return sha256(np.ascontiguousarray(array).data).hexdigest()
 
 
 def expect(name: str, what: str, got: object, expected: object) -> None:

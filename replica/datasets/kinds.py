@@ -6,6 +6,7 @@ y_train, x_test and y_test. A new kind is a declaration, a module with these two
 
 from __future__ import annotations
 
+import zlib
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -46,5 +47,6 @@ def decode(name: str, kind: ModuleType, entry: Any, folder: Path) -> dict[str, n
         return kind.decode(entry, folder)
     except FileNotFoundError as error:
         raise UserError(f"{name}: {error.filename}: no such file; run `dvc repro download@{name}`") from None
-    except BadFileError as error:
-        raise UserError(f"{name}: {folder}: {error}; run `dvc repro --force download@{name}`") from None
+    except (BadFileError, EOFError, OSError, ValueError, zlib.error) as error:  # as gzip, Pillow and numpy refuse
+        why = " ".join(str(error).split())
+        raise UserError(f"{name}: {folder}: {why}; run `dvc repro --force download@{name}`") from None

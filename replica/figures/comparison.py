@@ -5,6 +5,7 @@ claims.yaml declares them. Each function draws those of its variants that have b
 
 from __future__ import annotations
 
+import contextlib
 import math
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -16,6 +17,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 from scipy.interpolate import make_smoothing_spline
 
+from replica import tables
 from replica.figures import style
 from replica.results import NotRunError, Results
 
@@ -33,6 +35,8 @@ def draw(
 ) -> dict[Path, str]:
     """Draw every declared figure of which a variant has been run, as `folder/FILE.png`, and say what each shows.
 
+    What a figure draws lies beside it as `FILE.csv`, which `dvc plots` draws.
+
     Parameters
     ----------
     declared
@@ -47,6 +51,8 @@ def draw(
         if ran:
             file, note = folder / f"{figure['file']}.png", figure.get("note", "")
             style.save(KINDS[figure["kind"]](results, ran, figure["title"], note, theirs), file)
+            header, rows = (knob if figure["kind"] in ("bars", "lines") else by_variant)(results, ran)
+            tables.write(file.with_suffix(".csv"), header, rows)
             drawn[file] = ", ".join(filter(None, (figure["title"], note)))
     return drawn
 
@@ -148,6 +154,28 @@ def facets(results: Results, variants: Variants, title: str, note: str, theirs: 
 
 
 KINDS: dict[str, Callable[..., Figure]] = {kind.__name__: kind for kind in (bars, lines, overlay, facets)}
+
+
+def knob(results: Results, variants: Variants) -> tuple[tuple[str, ...], list[tuple[Any, ...]]]:
+    """Header and rows of the accuracies that bars and lines show, means over the seeds."""
+    rows = []
+    for label, name in variants.items():
+        for data, quantity in SETS.items():
+            with contextlib.suppress(NotRunError):
+                rows.append((plain(label), results.sample(name, quantity).mean, data))
+    return ("variant", "accuracy", "data"), rows
+
+
+def by_variant(results: Results, variants: Variants) -> tuple[tuple[str, ...], list[tuple[Any, ...]]]:
+    """Header and rows of the accuracy by epoch that overlays and facets show, means over the seeds."""
+    rows = []
+    for label, name in variants.items():
+        for (metric, data), runs in results.curves(name).items():
+            if metric == "accuracy":
+                epochs, values = table(runs)
+                means = zip(epochs.astype(int).tolist(), values.mean(axis=0).tolist(), strict=True)
+                rows += [(str(label), epoch, mean, data) for epoch, mean in means]
+    return ("variant", "epoch", "accuracy", "data"), rows
 
 
 def legend(made: Figure, *panels: Axes) -> None:

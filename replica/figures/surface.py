@@ -1,0 +1,46 @@
+"""What a network of the spiral's two coordinates answers everywhere, under the points."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+from matplotlib.colors import LinearSegmentedColormap
+
+from replica.datasets.arrays import Arrays
+from replica.figures import style
+
+EDGE = 6.0  # as far as the playground draws
+PIXELS = 241
+ANSWERS = LinearSegmentedColormap.from_list("answers", [style.BLUE, "#FFFFFF", style.VERMILLION])
+
+
+def draw(outputs: np.ndarray, data: Arrays, note: str, file: Path) -> None:
+    """Draw outputs from -1 (the first class) to +1 on the grid, training points filled and test points open.
+
+    Parameters
+    ----------
+    outputs
+        [PIXELS, PIXELS], over both coordinates from -EDGE to EDGE, the second downwards first.
+    data
+        Whose first two features are the coordinates.
+    """
+    made, axes = style.figure(5.6, 5.8, margins=(0.4, 0.35, 0.15, 0.85), title="The spiral", note=note)
+    ax = axes[0, 0]
+    extent = (-EDGE, EDGE, -EDGE, EDGE)
+    ax.imshow(
+        outputs, cmap=ANSWERS, vmin=-1, vmax=1, origin="lower", extent=extent, alpha=0.55, interpolation="bilinear"
+    )
+    for x, y, filled in ((data.x_train, data.y_train, True), (data.x_test, data.y_test, False)):
+        for label, colour in enumerate((style.BLUE, style.VERMILLION)):
+            spots = x[y == label]
+            ax.scatter(
+                spots[:, 0], spots[:, 1], s=14, linewidths=0.9, edgecolors=colour if not filled else "white",
+                facecolors=colour if filled else "none",
+                label=f"{data.classes[label]}, {'training' if filled else 'test'}",
+            )  # fmt: skip
+    ax.grid(False)
+    made.legend(
+        loc="upper left", bbox_to_anchor=(0.06, 0.945), ncols=4, borderaxespad=0, handletextpad=0.2, columnspacing=1
+    )
+    style.save(made, file)
