@@ -1,15 +1,21 @@
 """Convolution as documents A, B and D do it by hand: cross-correlation, which is what neural networks call convolution.
 
-Vectorised with NumPy's sliding windows; tests hold it to SciPy and to Keras. Images are [height, width] or
-[height, width, channels], kernels [height, width] or [height, width, channels, filters], as in Keras.
+Vectorised with NumPy's sliding windows; tests hold it to SciPy and to Keras. Images are [height, width],
+[height, width, channels] or [n, height, width, channels]; kernels are [height, width] or
+[height, width, channels, filters], as in Keras.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable
+from operator import index
+from typing import Any
 
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
+from numpy.typing import ArrayLike
+
+from replica.errors import UserError
 
 
 def output_size(n: int, kernel: int, stride: int = 1, padding: int = 0, dilation: int = 1) -> int:
@@ -19,64 +25,68 @@ def output_size(n: int, kernel: int, stride: int = 1, padding: int = 0, dilation
 
     Raises
     ------
-    ValueError
-        Where a size is not above 0, the padding below 0, or the kernel larger than the padded image.
+    UserError
+        Where a number is not whole or too small, or the kernel larger than the padded image.
     """
     for name, value in (("image", n), ("kernel", kernel), ("stride", stride), ("dilation", dilation)):
-        if value < 1:
-            raise ValueError(f"{name}: got {value}; allowed: 1 or more")
-    if padding < 0:
-        raise ValueError(f"padding: got {padding}; allowed: 0 or more")
+        whole(name, value, 1)
+    whole("padding", padding, 0)
     reach = dilation * (kernel - 1) + 1
     if reach > n + 2 * padding:
-        raise ValueError(f"kernel: it reaches over {reach} pixels; the padded image has {n + 2 * padding}")
+        raise UserError(f"kernel: it reaches over {reach} pixels; the padded image has {n + 2 * padding}")
     return (n + 2 * padding - reach) // stride + 1
 
 
 def convolve(
-    image: np.ndarray,
-    kernel: np.ndarray,
+    image: ArrayLike,
+    kernel: ArrayLike,
     stride: int = 1,
     padding: int = 0,
     dilation: int = 1,
-    bias: np.ndarray | float = 0,
+    bias: ArrayLike = 0,
 ) -> np.ndarray:
     """The kernel laid on every place of the image, products summed, the bias added.
 
     Parameters
     ----------
     image
-        [h, w], or [h, w, channels]; of any number type, computed in float64.
+        [h, w], [h, w, channels] or [n, h, w, channels]; of any number type, computed in float64, where integers stay
+        exact up to 2^53.
     kernel
-        [kh, kw], or [kh, kw, channels, filters].
+        [kh, kw] on [h, w], else [kh, kw, channels, filters].
     stride, padding, dilation
         Pixels between places, zeros put around the image, and pixels between a kernel's cells.
     bias
-        One number, or one a filter.
+        One number, or [filters].
 
     Returns
     -------
     np.ndarray
-        float64 [h', w'], or [h', w', filters].
+        float64 [h', w'], [h', w', filters] or [n, h', w', filters].
 
     Raises
     ------
-    ValueError
+    UserError
         Where shapes do not fit together.
     """
-    plain = image.ndim == 2 and kernel.ndim == 2
-    pixels = np.asarray(image, np.float64)
-    cells = np.asarray(kernel, np.float64)
+    pixels, cells, added = (np.asarray(each, np.float64) for each in (image, kernel, bias))
+    plain = pixels.ndim == 2 and cells.ndim == 2
     if plain:
         pixels, cells = pixels[..., None], cells[..., None, None]
-    if pixels.ndim != 3 or cells.ndim != 4 or pixels.shape[2] != cells.shape[2]:
-        raise ValueError(f"an image of shape {image.shape} does not fit a kernel of shape {kernel.shape}")
-    for side in range(2):
-        output_size(pixels.shape[side], cells.shape[side], stride, padding, dilation)
-    padded = np.pad(pixels, ((padding, padding), (padding, padding), (0, 0)))
+    if pixels.ndim not in (3, 4) or cells.ndim != 4 or pixels.shape[-1] != cells.shape[2]:
+        raise UserError(f"an image of shape {np.shape(image)} does not fit a kernel of shape {np.shape(kernel)}")
+    if added.shape not in ((), cells.shape[3:]):
+        raise UserError(
+            f"bias: got shape {added.shape}; allowed: one number, or one for each of {cells.shape[3]} filters"
+        )
+    for n, size in zip(pixels.shape[-3:-1], cells.shape[:2], strict=True):
+        output_size(n, size, stride, padding, dilation)
+    padded = np.pad(pixels, (*[(0, 0)] * (pixels.ndim - 3), (padding, padding), (padding, padding), (0, 0)))
     reach = [dilation * (size - 1) + 1 for size in cells.shape[:2]]
-    windows = sliding_window_view(padded, reach, axis=(0, 1))[::stride, ::stride, :, ::dilation, ::dilation]
-    result = np.tensordot(windows, cells, axes=([2, 3, 4], [2, 0, 1])) + bias
+    windows = sliding_window_view(padded, reach, axis=(-3, -2))
+    windows = windows[..., ::stride, ::stride, :, ::dilation, ::dilation]
+    result = np.tensordot(np.moveaxis(windows, -3, -1), cells, axes=3)
+    result += added
     return result[..., 0] if plain else result
 
 
@@ -85,18 +95,27 @@ def relu(x: np.ndarray) -> np.ndarray:
     return np.maximum(x, 0)
 
 
-def max_pool(image: np.ndarray, size: int = 2, stride: int | None = None) -> np.ndarray:
-    """The largest of each window of an image [h, w] or [h, w, channels], without padding; windows lie side by side.
+def max_pool(image: ArrayLike, size: int = 2, stride: int | None = None) -> np.ndarray:
+    """The largest of each window of an image, without padding; windows lie side by side, a remainder is left out.
+
+    The image is [h, w], [h, w, channels] or [n, h, w, channels]; its dtype stays.
 
     Raises
     ------
-    ValueError
+    UserError
         Where a window does not fit.
     """
+    given = np.asarray(image)
+    if given.ndim not in (2, 3, 4):
+        raise UserError(f"image: got shape {given.shape}; allowed: 2 to 4 axes")
+    pixels = given[..., None] if given.ndim == 2 else given
     step = size if stride is None else stride
-    for side in image.shape[:2]:
+    for side in pixels.shape[-3:-1]:
         output_size(side, size, step)
-    return sliding_window_view(image, (size, size), axis=(0, 1))[::step, ::step].max(axis=(-2, -1))
+    windows = sliding_window_view(pixels, (size, size), axis=(-3, -2))[..., ::step, ::step, :, :, :]
+    # A maximum over two short axes takes many times longer than this one, over the positions in the window
+    largest = np.maximum.reduce([windows[..., row, column] for row in range(size) for column in range(size)])
+    return largest[..., 0] if given.ndim == 2 else largest
 
 
 def receptive_field(layers: Iterable[tuple[int, int, int]]) -> int:
@@ -105,7 +124,10 @@ def receptive_field(layers: Iterable[tuple[int, int, int]]) -> int:
     Each layer adds its reach less one, in steps as wide as the strides before it make them.
     """
     field, step = 1, 1
-    for kernel, stride, dilation in layers:
+    for layer in layers:
+        kernel, stride, dilation = (
+            whole(name, value, 1) for name, value in zip(("kernel", "stride", "dilation"), layer, strict=True)
+        )
         field += dilation * (kernel - 1) * step
         step *= stride
     return field
@@ -115,3 +137,14 @@ def parameters(height: int, width: int, channels: int, filters: int) -> tuple[in
     """Parameters of a convolution with a bias a filter, and how they come about: 320 = (3·3·1 + 1)·32."""
     count = (height * width * channels + 1) * filters
     return count, f"({height}·{width}·{channels} + 1)·{filters} = {count}"
+
+
+def whole(name: str, value: Any, least: int) -> int:
+    """The number, where it is whole and not below `least`."""
+    try:
+        number = index(value)
+    except TypeError:
+        raise UserError(f"{name}: got {value!r}; allowed: whole numbers from {least}") from None
+    if number < least or isinstance(value, bool):
+        raise UserError(f"{name}: got {value!r}; allowed: whole numbers from {least}")
+    return number

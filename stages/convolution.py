@@ -1,17 +1,28 @@
 """Convolution by hand: the documents' numbers computed, and their pictures: `python -m stages.convolution`."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from replica import convolution, parameters, scores, stage
 from replica.convolution import convolve, max_pool, output_size, relu
 from replica.datasets import arrays, packages
+from replica.errors import UserError
 from replica.figures import convolution as figures
 
 
 def main() -> None:
-    declared = parameters.read()["convolution"]
+    try:
+        compute(parameters.read()["convolution"])
+    except KeyError as error:
+        raise UserError(f"params.yaml: convolution: {error} is missing") from None
+    except (TypeError, ValueError, IndexError, AttributeError) as error:
+        raise UserError(f"params.yaml: convolution: {error}") from None
+
+
+def compute(declared: dict[str, Any]) -> None:
+    """Write every number and picture."""
     a, b, d = declared["A"], declared["B"], declared["D"]
     digit = np.rot90(arrays.load("mnist").x_train[a["image"], ..., 0], -1)
     kernel = np.array(a["kernel"])
@@ -44,6 +55,7 @@ def main() -> None:
         Path("metrics/convolution.json"),
     )
     plots = Path("plots/convolution")
+    figures.by_hand(digit, (top, left), side, kernel, 100, plots / "by_hand.png")
     figures.strokes(digit, kernel, a["biases"], plots / "digit.png")
     figures.kernels(figures.grey(packages.path("convolution", b["picture"])), pictures, plots / "photograph.png")
 

@@ -3,6 +3,8 @@
 import gzip
 import json
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import keras
@@ -14,6 +16,7 @@ from scipy.signal import correlate2d
 
 from replica import convolution, parameters
 from replica.datasets import idx
+from replica.errors import UserError
 
 ROOT = Path(__file__).parent.parent
 small = st.integers(1, 4)
@@ -29,7 +32,7 @@ def test_a_plane_is_scipy_s(height, width, kh, kw, stride, padding, dilation, se
     spread = np.zeros((dilation * (kh - 1) + 1, dilation * (kw - 1) + 1))
     spread[::dilation, ::dilation] = kernel
     if spread.shape[0] > height + 2 * padding or spread.shape[1] > width + 2 * padding:
-        with pytest.raises(ValueError, match="reaches over"):
+        with pytest.raises(UserError, match="reaches over"):
             convolution.convolve(image, kernel, stride, padding, dilation)
         return
     theirs = correlate2d(np.pad(image, padding), spread, "valid")[::stride, ::stride]
@@ -40,27 +43,38 @@ def test_a_plane_is_scipy_s(height, width, kh, kw, stride, padding, dilation, se
 
 
 @settings(max_examples=15, deadline=None)
-@given(st.integers(5, 9), st.integers(1, 3), st.integers(1, 3), st.integers(1, 3), st.integers(1, 2), st.integers(0, 9))
-def test_channels_and_filters_are_keras_s(side, channels, filters, size, stride, seed):
+@given(
+    st.integers(5, 9), st.integers(1, 3), st.integers(1, 3), st.integers(1, 3), st.integers(1, 2), st.integers(0, 2),
+    st.integers(0, 9),
+)  # fmt: skip
+def test_channels_and_filters_are_keras_s(side, channels, filters, size, stride, padding, seed):
     random = np.random.default_rng(seed)
-    image = random.normal(size=(side, side + 1, channels)).astype(np.float32)
-    kernel = random.normal(size=(size, size, channels, filters)).astype(np.float32)
-    bias = random.normal(size=filters).astype(np.float32)
-    theirs = keras.ops.conv(image[None], kernel, strides=stride, padding="valid") + bias
-    ours = convolution.convolve(image, kernel, stride, bias=bias)
-    assert np.allclose(ours, np.asarray(theirs)[0], atol=1e-4)
-    layer = keras.layers.Conv2D(filters, size, strides=stride)
-    assert layer.compute_output_shape((None, side, side + 1, channels))[1:] == ours.shape
-    layer.build((None, side, side + 1, channels))
-    assert convolution.parameters(size, size, channels, filters)[0] == layer.count_params()
+    images = random.normal(size=(2, side, side + 1, channels)).astype(np.float32)
+    # Keras takes a stride or a dilation, not both
+    for steps, dilation in ((stride, 1), (1, 2)):
+        layer = keras.layers.Conv2D(
+            filters, size, strides=steps, dilation_rate=dilation, activation="relu", bias_initializer="random_normal"
+        )
+        padded = np.pad(images, ((0, 0), (padding, padding), (padding, padding), (0, 0)))
+        theirs = np.asarray(layer(padded))
+        kernel, bias = (np.asarray(weight) for weight in layer.weights)
+        ours = convolution.relu(convolution.convolve(images, kernel, steps, padding, dilation, bias))
+        assert layer.compute_output_shape(padded.shape) == ours.shape
+        assert np.allclose(ours, theirs, atol=1e-5)
+        alone = convolution.relu(convolution.convolve(images[1], kernel, steps, padding, dilation, bias))
+        assert np.allclose(alone, ours[1], atol=1e-12)
+        assert convolution.parameters(size, size, channels, filters)[0] == layer.count_params()
 
 
 @settings(max_examples=15, deadline=None)
 @given(st.integers(3, 9), st.integers(1, 3), st.integers(1, 3), st.integers(0, 9))
 def test_pooling_is_keras_s(side, size, stride, seed):
-    image = np.random.default_rng(seed).normal(size=(side, side + 2, 2)).astype(np.float32)
-    theirs = keras.ops.max_pool(image[None], size, stride, padding="valid")
-    assert np.array_equal(convolution.max_pool(image, size, stride), np.asarray(theirs)[0])
+    images = np.random.default_rng(seed).normal(size=(2, side, side + 2, 2)).astype(np.float32)
+    theirs = np.asarray(keras.layers.MaxPooling2D(size, stride)(images))
+    assert np.array_equal(convolution.max_pool(images, size, stride), theirs)
+    assert np.array_equal(convolution.max_pool(images[0], size, stride), theirs[0])
+    assert np.array_equal(convolution.max_pool(images[0, ..., 0], size, stride), theirs[0, ..., 0])
+    assert convolution.max_pool(images).shape == keras.layers.MaxPooling2D().compute_output_shape(images.shape)
 
 
 @settings(max_examples=15, deadline=None)
@@ -90,19 +104,28 @@ def test_bytes_do_not_overflow():
     [
         ({"n": 3, "kernel": 5}, "reaches over 5"),
         ({"n": 3, "kernel": 2, "stride": 0}, "stride: got 0"),
+        ({"n": 3, "kernel": 2.5}, "kernel: got 2.5; allowed: whole numbers from 1"),
+        ({"n": 3, "kernel": 2, "stride": True}, "stride: got True"),
+        ({"n": 3, "kernel": 2, "padding": 0.5}, "padding: got 0.5"),
         ({"n": 3, "kernel": 2, "padding": -1}, "padding: got -1"),
         ({"n": 3, "kernel": 0}, "kernel: got 0"),
         ({"n": 3, "kernel": 2, "dilation": 3}, "reaches over 4"),
     ],
 )
 def test_what_does_not_fit_is_refused(arguments, message):
-    with pytest.raises(ValueError, match=message):
+    with pytest.raises(UserError, match=message):
         convolution.output_size(**arguments)
 
 
 def test_shapes_that_do_not_belong_together_are_refused():
-    with pytest.raises(ValueError, match=r"\(4, 4, 3\).*\(2, 2, 1, 5\)"):
+    with pytest.raises(UserError, match=r"\(4, 4, 3\).*\(2, 2, 1, 5\)"):
         convolution.convolve(np.zeros((4, 4, 3)), np.zeros((2, 2, 1, 5)))
+    with pytest.raises(UserError, match=r"bias: got shape \(3, 1, 1\); allowed: one number, or one for each of 2"):
+        convolution.convolve(np.zeros((5, 5, 1)), np.zeros((3, 3, 1, 2)), bias=np.zeros((3, 1, 1)))
+    with pytest.raises(UserError, match="stride: got 0"):
+        convolution.receptive_field([(3, 0, 1)])
+    with pytest.raises(UserError, match=r"stride: got 1\.5"):
+        convolution.max_pool(np.zeros((4, 4)), 2, 1.5)
 
 
 def test_document_a_s_arithmetic():
@@ -121,17 +144,51 @@ def test_document_b_s_and_d_s_arrays():
     assert convolution.receptive_field([(3, 1, 1), (3, 1, 1)]) == 5
 
 
+X = [[56, 250, 116, 0], [0, 240, 144, 0], [0, 198, 150, 0], [0, 143, 241, 0]]
+
+
+def test_document_a_s_x():
+    x = np.array(X, np.uint8)
+    valid = convolution.convolve(x, parameters.read(ROOT / "params.yaml")["convolution"]["A"]["kernel"])
+    assert valid.tolist() == [[-1, 27], [-36, -36]]
+    assert convolution.relu(valid + 100).tolist() == [[99, 127], [64, 64]]
+    assert convolution.max_pool(x).tolist() == [[250, 144], [198, 241]]
+
+
 def test_document_a_s_digit():
     mirror = Path(os.environ.get("REPLICA_MIRROR", "nowhere"), "mnist")
     if not mirror.is_dir():
         pytest.skip("the official digits are needed: REPLICA_MIRROR names no folder that has them")
     images = idx.parse(gzip.decompress((mirror / "train-images-idx3-ubyte.gz").read_bytes()), "images")
     x = np.rot90(images[2], -1)[11:15, 11:15]
-    kernel = np.array(parameters.read(ROOT / "params.yaml")["convolution"]["A"]["kernel"])
-    valid = convolution.convolve(x, kernel)
-    assert valid.tolist() == [[-1, 27], [-36, -36]]
-    assert convolution.relu(valid + 100).tolist() == [[99, 127], [64, 64]]
-    assert convolution.max_pool(x).tolist() == [[250, 144], [198, 241]]
+    assert x.tolist() == X
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"biases": None}, "params.yaml: convolution: "),
+        ({"image": 2.5}, "params.yaml: convolution: "),
+        ({"kernel": [[1, 2], [3]]}, "params.yaml: convolution: "),
+        ({"kernel": [[1] * 5] * 5}, "kernel: it reaches over 5 pixels; the padded image has 4"),
+    ],
+)
+def test_a_wrong_parameter_is_one_line(tmp_path, change, message):
+    declared = parameters.read(ROOT / "params.yaml")
+    declared["convolution"]["A"].update(change)
+    (tmp_path / "params.yaml").write_text(json.dumps(declared))
+    folder = tmp_path / "data/processed/mnist"
+    folder.mkdir(parents=True)
+    (folder / "statistics.json").write_text('{"classes": [], "train": {"sha256": {}}, "test": {"sha256": {}}}')
+    for part in ("x_train", "x_test"):
+        np.save(folder / f"{part}.npy", np.zeros((3, 28, 28, 1), np.uint8))
+        np.save(folder / f"{part.replace('x', 'y')}.npy", np.zeros(3, np.uint8))
+    command = [sys.executable, "-m", "stages.convolution"]
+    path = {**os.environ, "PYTHONPATH": str(ROOT)}
+    ran = subprocess.run(command, cwd=tmp_path, env=path, capture_output=True, text=True)
+    assert ran.returncode == 1
+    assert ran.stderr.startswith(f"error: {message}")
+    assert ran.stderr.count("\n") == 1
 
 
 def test_the_stage_s_numbers_are_the_documents():
