@@ -18,7 +18,7 @@ from matplotlib.ticker import FuncFormatter, MaxNLocator
 from scipy.interpolate import make_smoothing_spline
 
 from replica import tables
-from replica.figures import style
+from replica.figures import style, training
 from replica.results import NotRunError, Results
 
 METRICS = {"accuracy": "Accuracy", "loss": "Loss"}
@@ -153,7 +153,21 @@ def facets(results: Results, variants: Variants, title: str, note: str, theirs: 
     return made
 
 
-KINDS: dict[str, Callable[..., Figure]] = {kind.__name__: kind for kind in (bars, lines, overlay, facets)}
+def history(results: Results, variants: Variants, title: str, note: str, theirs: Mapping[str, float]) -> Figure:
+    """One variant's curves with the number of images and, from the committed record, the seconds of training."""
+    name = next(iter(variants.values()))
+    rows = [
+        (epoch, value, metric, data, seed)
+        for (metric, data), runs in results.curves(name).items()
+        for seed, run in runs.items()
+        for epoch, value in run.items()
+    ]
+    images = results.values(name, "history.training.accuracy")[1]
+    seconds = results.values(name, "seconds")[0]
+    return training.history(rows, images, title, float(seconds[0]) if seconds else None)
+
+
+KINDS: dict[str, Callable[..., Figure]] = {kind.__name__: kind for kind in (bars, lines, overlay, facets, history)}
 
 
 def knob(results: Results, variants: Variants) -> tuple[tuple[str, ...], list[tuple[Any, ...]]]:
