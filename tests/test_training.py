@@ -6,13 +6,15 @@ import subprocess
 import sys
 from pathlib import Path
 
-import keras
 import numpy as np
 import pytest
 
-from replica import experiment, networks, runs, training
+from replica import experiment, networks, runs, saved, training
 from replica.datasets import checks
+from replica.errors import UserError
 from replica.training import Trainer
+
+training.prepare(0, "float32")  # when tests are collected: threads can't be set once another test has used TensorFlow
 
 ROOT = Path(__file__).parent.parent
 DENSE = {
@@ -193,10 +195,14 @@ def test_a_run_holds_all_that_scores_need(dataset, tmp_path):
     described = json.loads((run / "model.json").read_text())
     assert described["params_total"] == (36 + 1) * 16 + (16 + 1) * 3
     assert described["precision"] == "float32"
-    model = keras.models.model_from_json((run / "architecture.json").read_text())
-    model.load_weights(run / "model.weights.h5")
+    model = saved.load(run)
     x = np.load("data/processed/bright/x_test.npy")
     assert np.allclose(model.predict(x, verbose=0), np.load(run / "test.npy"), atol=1e-6)
+
+
+def test_a_run_that_is_not_there_is_one_line(tmp_path):
+    with pytest.raises(UserError, match=r"architecture.json: no such file; run `dvc repro train@bright`"):
+        saved.load(tmp_path / "bright/seed-0")
 
 
 def test_what_holds_is_kept_and_what_changed_is_trained(dataset, tmp_path):
