@@ -44,10 +44,22 @@ def main(name: str) -> None:
         ),
     )
     which = f", seed {first}" if len(runs) > 1 else ""
+    classifiers = {f"network{which}": details["first_seed"], "stratified dummy": details["dummy"]["stratified"]}
     matrices = {
-        f"{part} images{which}, accuracy {result['accuracy']:.2%}": result["confusion"]
-        for part, result in details["first_seed"].items()
+        f"{classifier}, {part} images: {result['accuracy']:.2%}": result["confusion"]
+        for classifier, parts in classifiers.items()
+        for part, result in parts.items()
     }
+    tables.write(
+        plots / "report.csv",
+        ("classifier", "data", "class", "precision", "recall", "f1", "support"),
+        (
+            (classifier, part, label, *figures.values())
+            for classifier, parts in classifiers.items()
+            for part, result in parts.items()
+            for label, figures in result["classes"].items()
+        ),
+    )
     mistaken = training.mistakes(data.x_test, data.y_test, runs[first]["test"], data.classes, name)
     style.save(training.history(history, split, name), plots / "history.png")
     style.save(training.confusion(matrices, data.classes, name), plots / "confusion.png")

@@ -1,5 +1,6 @@
 """Decode, check and write one dataset as compact arrays: `python -m stages.preprocess DATASET`."""
 
+import shutil
 from pathlib import Path
 
 from replica import stage
@@ -13,6 +14,9 @@ def main(name: str) -> None:
     folder = Path("data/processed", name)
     folder.mkdir(parents=True, exist_ok=True)
     processed.write(folder, name, declared, arrays)
+    pictures = Path("plots/datasets")
+    pictures.mkdir(parents=True, exist_ok=True)
+    shutil.copyfile(folder / "sample.png", pictures / f"{name}.png")
 
 
 if __name__ == "__main__":

@@ -29,9 +29,12 @@ def main(part: str = "all") -> None:
             if claim.get("quantity") == "test.accuracy"
         }
         drawn = comparison.draw(reported["figures"], results, theirs, Path("plots/comparison"))
-        surface = Path("plots/spiral/surface.png")
-        if surface.exists():
-            drawn[surface] = "The spiral under the network's answers, from the best start by training loss"
+        more = {
+            Path("plots/datasets/mnist.png"): "The first training images of MNIST",
+            Path("plots/datasets/cifar10.png"): "The first training images of CIFAR-10",
+            Path("plots/spiral/surface.png"): "The spiral under the best start's answers, chosen by its training loss",
+        }
+        drawn |= {file: words for file, words in more.items() if file.exists()}
         cards.write(shown, Path("metrics/cards"))
         claims.write(judged, Path("plots/claims.csv"))
         Path("report").mkdir(exist_ok=True)
