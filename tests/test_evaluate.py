@@ -102,7 +102,7 @@ def test_it_writes_scores_tables_and_figures_the_same_to_the_byte(project, train
         "metrics/fraction.json",
         *(
             f"plots/variants/fraction/{name}"
-            for name in ("confusion.csv", "confusion.png", "history.csv", "history.png", "mistakes.png")
+            for name in ("confusion.csv", "confusion.png", "history.csv", "history.png", "mistakes.png", "report.csv")
         ),
     ]
     monkeypatch.chdir(trained)
@@ -111,6 +111,19 @@ def test_it_writes_scores_tables_and_figures_the_same_to_the_byte(project, train
     stage.main("fraction")
     assert written(trained) == first
     assert not any(b"NaN" in content or str(trained).encode() in content for content in first.values())
+
+
+def test_the_report_holds_the_network_and_the_dummy_on_training_and_test_images(project):
+    rows = list(csv.DictReader((project / "plots/variants/fraction/report.csv").read_text().splitlines()))
+    assert {(row["classifier"], row["data"]) for row in rows} == {
+        (classifier, data) for classifier in ("network, seed 0", "stratified dummy") for data in ("train", "test")
+    }
+    images = {"train": 40, "test": len(np.load(project / "data/processed/pets/y_test.npy"))}
+    for data, count in images.items():
+        support = [
+            int(row["support"]) for row in rows if row["data"] == data and row["classifier"] == "stratified dummy"
+        ]
+        assert sum(support) == count
 
 
 def test_scores_are_of_the_images_they_claim_to_be_of(project):
