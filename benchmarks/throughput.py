@@ -52,17 +52,14 @@ def ours(variant: dict[str, Any], count: int) -> float:
 
 
 def fit(variant: dict[str, Any], count: int) -> float:
-    from replica import networks
-    from replica.backend import keras
+    from benchmarks import as_written
 
     x, y = images(variant, count)
-    layers = [keras.Input(x.shape[1:]), *(networks.layer(value) for value in variant["layers"])]
-    model = keras.Sequential(layers)
-    model.compile(networks.optimizer(variant["optimizer"]), networks.loss(variant, model), metrics=["accuracy"])
-    floats = x.astype(np.float32) / 255
-    model.fit(floats, y, batch_size=variant["batch_size"], epochs=1, verbose=0)
+    model = as_written.build(variant, x.shape[1:])
+    floats, labels = x.astype(np.float32) / 255, as_written.targets(y, model)
+    model.fit(floats, labels, batch_size=variant["batch_size"], epochs=1, verbose=0)
     began = time.perf_counter()
-    model.fit(floats, y, batch_size=variant["batch_size"], epochs=1, verbose=0)
+    model.fit(floats, labels, batch_size=variant["batch_size"], epochs=1, verbose=0)
     return count / (time.perf_counter() - began)
 
 
