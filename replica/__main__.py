@@ -77,6 +77,32 @@ def repro(
 
 
 @app.command()
+def compare(
+    before: Annotated[str, typer.Argument(metavar="REV", help="A branch, tag, commit or experiment.")],
+    after: Annotated[str, typer.Argument(metavar="REV", help="Another; none: the files as they lie.")] = "workspace",
+    everything: Annotated[bool, typer.Option("--all", help="Show the variants that are the same, too.")] = False,
+    markdown: Annotated[bool, typer.Option("--markdown", help="Print Markdown, for a pull request.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON: every variant, every figure.")] = False,
+) -> None:
+    """Compare two revisions: test accuracies with intervals, which differ beyond noise, and what was changed.
+
+    Examples: `replica compare HEAD`, `replica compare main my-experiment`, `replica compare main --markdown`
+    """
+    from replica import comparison_tables
+    from replica.compare import compare as compared
+
+    if markdown and as_json:
+        raise UserError("replica compare: got --json and --markdown; allowed: one of them")
+    found = compared(before, after)
+    if as_json:
+        print(comparison_tables.dump(found))
+    elif markdown:
+        print(comparison_tables.markdown(found, everything))
+    else:
+        comparison_tables.show(found, everything)
+
+
+@app.command()
 def seconds() -> None:
     """Record this machine's seconds of training in benchmarks/seconds.csv, for the page to show. Commit it on purpose.
 
