@@ -22,6 +22,7 @@ setup: .venv/.done ## Make .venv from the lock file
 	  $(BIN)/python -m pip install --quiet --require-hashes -r requirements.txt && \
 	  $(BIN)/python -m pip install --quiet --no-deps --no-build-isolation -e .; \
 	fi
+	@replica plots --offline
 	@touch $@
 
 sample: setup ## Quick start: the whole pipeline on embedded real data, no network
