@@ -77,6 +77,36 @@ def repro(
 
 
 @app.command()
+def sweep(
+    variant: Annotated[str, typer.Argument(help="The variant to search.")],
+    settings: Annotated[
+        list[str], typer.Option("--set", "-S", metavar="KEY=DOMAIN", help="What to draw, or a value for all trials.")
+    ],
+    trials: Annotated[int | None, typer.Option(help="How many in all; 20, or a grid's combinations.")] = None,
+    sampler: Annotated[str, typer.Option(help="tpe (Bayesian), random or grid.")] = "tpe",
+    prune: Annotated[bool, typer.Option("--prune", help="Stop trials that stay below the others' median.")] = False,
+    jobs: Annotated[int | None, typer.Option("--jobs", "-j", help="Trials at once; as many as cores.")] = None,
+    seed: Annotated[int, typer.Option(help="Of the draws.")] = 0,
+    name: Annotated[str | None, typer.Option("--name", "-n", help="Of the experiments; VARIANT-SAMPLER.")] = None,
+    apply: Annotated[bool, typer.Option("--apply", help="At the end keep the best and score it, once.")] = False,
+) -> None:
+    """Search a variant's parameters: each trial a DVC experiment, chosen by validation accuracy.
+
+    Domains: `uniform(low,high)`, `log(low,high)`, `int(low,high)`, `logint(low,high)`, `choice(a,b,…)`; keys are those
+    below the variant. The same command goes on where a stopped sweep was.
+
+    Examples:
+    `replica sweep mnist_5k_mlp -S 'optimizer.SGD.learning_rate=log(1e-3,1)' -S epochs=5 --trials 10`,
+    `replica sweep mnist_5k_mlp -S 'layers.1.Dense.units=32,64,128' --sampler grid --jobs 2`
+    """
+    from replica.sweep.run import sweep as run
+
+    # Trials start as `python -m …`, as the stages do.
+    os.environ["PATH"] = os.pathsep.join((str(Path(sys.executable).parent), os.environ.get("PATH", "")))
+    sys.exit(run(variant, settings, trials, sampler, prune, jobs, seed, name, apply))
+
+
+@app.command()
 def compare(
     before: Annotated[str, typer.Argument(metavar="REV", help="A branch, tag, commit or experiment.")],
     after: Annotated[str, typer.Argument(metavar="REV", help="Another; none: the files as they lie.")] = "workspace",
@@ -100,6 +130,31 @@ def compare(
         print(comparison_tables.markdown(found, everything))
     else:
         comparison_tables.show(found, everything)
+
+
+@app.command()
+def plots(
+    targets: Annotated[list[str] | None, typer.Argument(help="As `dvc plots show` takes them; none: all.")] = None,
+    suffix: Annotated[str, typer.Option("--format", help="png or svg.")] = "png",
+    output: Annotated[Path, typer.Option("--output", "-o", help="The folder to write to.")] = Path("plots/rendered"),
+    revs: Annotated[list[str] | None, typer.Option("--rev", help="A revision to lay over others.")] = None,
+    offline: Annotated[
+        bool, typer.Option("--offline", help="Instead, put Vega into the pages that `dvc plots` writes from now on.")
+    ] = False,
+) -> None:
+    """Draw what `dvc plots` shows as PNG or SVG files, without a network or a browser.
+
+    Examples: `replica plots`, `replica plots plots/variants/mnist_mlp/history.csv --format svg`,
+    `replica plots --rev main --rev workspace`, `replica plots --offline`
+    """
+    from replica import plots
+
+    if offline:
+        plots.offline()
+        print(f"{plots.PAGE}: pages of `dvc plots` need no network now")
+        return
+    for file in plots.render(targets or [], revs or [], suffix, output):
+        print(file)
 
 
 @app.command()

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from replica.engine import command
 
 if TYPE_CHECKING:
-    from distributed import Client
+    from distributed import Client, Future
 
 LOOPBACK = "127.0.0.1:0"  # dask's default is a page on every interface
 GRACE = 10.0  # seconds between asking commands to end and killing them
@@ -35,7 +35,7 @@ class Workers:
     def __init__(self, jobs: int, scheduler: str | None, folder: Path) -> None:
         self.jobs, self.scheduler, self.folder = jobs, scheduler, folder
         self.run = uuid.uuid4().hex
-        self.sent = 0
+        self.sent: dict[str, int] = {}
 
     @cached_property
     def client(self) -> Client:
@@ -57,14 +57,18 @@ class Workers:
 
     def execute(self, name: str, commands: list[str | list[str]], cwd: str, env: dict, log: Path) -> command.Ended:
         """Run one stage's commands on a worker and wait for their end."""
-        task = self.client.submit(command.execute, self.run, commands, cwd, env, str(log), key=f"{name}-{self.run}")
-        return task.result()
+        return self.submit(self.run, name, commands, cwd, env, log).result()
 
-    def stop(self, number: int) -> None:
-        """Send a signal to every command, once."""
-        if number != self.sent and "client" in self.__dict__:
-            self.client.run(command.stop, self.run, number)
-            self.sent = number
+    def submit(self, run: str, name: str, commands: list[str | list[str]], cwd: str, env: dict, log: Path) -> Future:
+        """Run commands on a worker, as part of what `stop` stops under the name `run`; the result is an `Ended`."""
+        return self.client.submit(command.execute, run, commands, cwd, env, str(log), key=f"{name}-{run}-{self.run}")
+
+    def stop(self, number: int, run: str | None = None) -> None:
+        """Send a signal to the commands of a run, or of all stages, once."""
+        run = run or self.run
+        if number != self.sent.get(run) and "client" in self.__dict__:
+            self.client.run(command.stop, run, number)
+            self.sent[run] = number
 
     def close(self) -> None:
         if "client" in self.__dict__:
