@@ -2,11 +2,19 @@
 
 from __future__ import annotations
 
+import shutil
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
+from typing import Any
 
-from dvc.dvcfile import ProjectFile
+from dvc import dvcfile
 from dvc.stage import PipelineStage, Stage
 from dvc.utils.serialize import modify_yaml
+
+from replica.engine.shortcuts import replaced
 
 SHARE = 0.1  # of the time at most goes into writing: each writing parses and prints every stage's entry
 
@@ -21,7 +29,7 @@ class Lockfiles:
     def __init__(self, steps: list[Stage]) -> None:
         self.place = {stage: place for place, stage in enumerate(steps)}
         self.unsaved: list[PipelineStage] = []
-        self.files: dict[str, ProjectFile] = {}
+        self.files: dict[str, dvcfile.ProjectFile] = {}
         self.before: dict[str, list[str]] = {}
         self.added: dict[str, list[PipelineStage]] = {}
         self.next = 0.0
@@ -45,7 +53,8 @@ class Lockfiles:
         self.unsaved.sort(key=self.place.__getitem__)
         for path, file in self.files.items():
             stages = [stage for stage in self.unsaved if stage.path == path]
-            file.dump_stages(stages, update_pipeline=False)
+            with replaced(dvcfile, "modify_yaml", partial(modify_whole, folder=file.repo.tmp_dir)):
+                file.dump_stages(stages, update_pipeline=False)
             known = set(self.before[path]) | {stage.name for stage in self.added.get(path, ())}
             self.added.setdefault(path, []).extend(stage for stage in stages if stage.name not in known)
         self.unsaved.clear()
@@ -58,7 +67,21 @@ class Lockfiles:
         for path, stages in self.added.items():
             ordered = sorted(stages, key=self.place.__getitem__)
             if ordered != stages:
-                with modify_yaml(self.files[path]._lockfile.path) as contents:
+                file = self.files[path]
+                with modify_whole(file._lockfile.path, folder=file.repo.tmp_dir) as contents:
                     entries = contents["stages"]
                     for stage in ordered:
                         entries[stage.name] = entries.pop(stage.name)
+
+
+@contextmanager
+def modify_whole(path: str, fs: Any = None, *, folder: str) -> Iterator[dict[str, Any]]:
+    """DVC's `modify_yaml`, but the file is written in `folder` and then moved: a kill never leaves half of it."""
+    part = Path(folder, Path(path).name)
+    if Path(path).exists():
+        shutil.copyfile(path, part)
+    else:
+        part.unlink(missing_ok=True)
+    with modify_yaml(str(part)) as contents:
+        yield contents
+    part.replace(path)
