@@ -4,6 +4,7 @@ import copy
 import io
 import subprocess
 import sys
+import re
 from pathlib import Path
 
 import pytest
@@ -71,6 +72,7 @@ def test_params_yaml_is_valid_and_in_the_form_dvc_writes(declared):
     yaml, again = YAML(), io.StringIO()
     yaml.dump(yaml.load(text), again)
     assert again.getvalue() == text
+    assert not re.search(r"[&*]id\d", text)  # anchors would be written out at the first override
 
 
 def test_numbers_are_read_as_dvc_writes_them(tmp_path):
