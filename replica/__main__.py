@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -23,9 +23,7 @@ def check() -> None:
 
     Silent where all is well; else a line a mistake (the entry, the key, what was got, what is allowed), exit status 1.
     """
-    from replica import schema
-
-    schema.check(parameters.read())
+    check_all(parameters.read())
 
 
 @app.command()
@@ -67,13 +65,34 @@ def repro(
 
     Examples: `replica repro`, `replica repro sample --jobs 2`
     """
-    from replica import schema
     from replica.engine import reproduce
 
-    schema.check(parameters.read())
+    check_all(parameters.read())
     # The stages start as `python -m …`: this environment's, also where it has not been activated.
     os.environ["PATH"] = os.pathsep.join((str(Path(sys.executable).parent), os.environ.get("PATH", "")))
     sys.exit(reproduce(targets or [], jobs, force, scheduler=scheduler))
+
+
+@app.command()
+def dataset(
+    name: Annotated[str, typer.Argument(help="Its name in params.yaml.")],
+    path: Annotated[str, typer.Argument(help="A folder of images, a subfolder a class, or an .npz file.")],
+    update: Annotated[bool, typer.Option("--update", help="Look again: the data have changed.")] = False,
+    kind: Annotated[str | None, typer.Option(help="images or arrays; none: as PATH looks.")] = None,
+    shape: Annotated[str | None, typer.Option(help="Of a picture: height,width,channels, such as 32,32,3.")] = None,
+    test_share: Annotated[float | None, typer.Option(help="Of each class, where the data come unsplit; 0.2.")] = None,
+    seed: Annotated[int | None, typer.Option(min=0, help="Of the split and the order; 0.")] = None,
+    names: Annotated[str | None, typer.Option(help="A file's own, such as x=images,y=labels.")] = None,
+    classes: Annotated[str | None, typer.Option(help="Of labels 0, 1, …, such as cat,dog.")] = None,
+) -> None:
+    """Declare data of your own in params.yaml: looks at them, and adds the whole entry.
+
+    Examples: `replica dataset flowers own/flowers --shape 32,32,3`, `replica dataset letters letters.npz`
+    """
+    from replica import own_data
+
+    settings = own_data.settings(shape, test_share, seed, names, classes)
+    print(own_data.declare(name, path, update, kind, settings))
 
 
 @app.command()
@@ -150,8 +169,7 @@ def plots(
     from replica import plots
 
     if offline:
-        plots.offline()
-        print(f"{plots.PAGE}: pages of `dvc plots` need no network now")
+        print(f"{plots.offline()}: pages of `dvc plots` need no network now")
         return
     for file in plots.render(targets or [], revs or [], suffix, output):
         print(file)
@@ -169,6 +187,17 @@ def seconds() -> None:
     names = [*declared["variants"], *(declared.get("searches") or {})]
     count = timings.publish(names, Path("timings"), Path("benchmarks/seconds.csv"))
     print(f"benchmarks/seconds.csv: {count} of {len(names)} measured here")
+
+
+def check_all(declared: dict[str, Any]) -> None:
+    """Check params.yaml and, unless a stage asks, one's own data: a stage works on the copy it was declared with."""
+    from replica import schema
+
+    schema.check(declared)
+    if "DVC_STAGE" not in os.environ and any("path" in entry for entry in declared["datasets"].values()):
+        from replica import own_data
+
+        own_data.check(declared)
 
 
 def main() -> None:

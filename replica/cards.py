@@ -21,6 +21,7 @@ ORIGINS = {
     "official": "the official data",
     "generated": "points made as the document says",
     "sample": "a small sample that comes with a package, not the official data",
+    "own": "data of one's own, not the documents'",
 }
 
 
@@ -93,8 +94,9 @@ class Card:
 
 
 def origin(dataset: Mapping[str, Any]) -> str:
-    """`official`, `generated` or `sample`: whether a dataset is the one the documents mean."""
-    return "official" if "mirrors" in dataset else "generated" if dataset.get("kind") == "spiral" else "sample"
+    """`official`, `generated`, `sample` or `own`: whether a dataset is the one the documents mean."""
+    kinds = {"spiral": "generated", "images": "own", "arrays": "own"}
+    return "official" if "mirrors" in dataset else kinds.get(dataset["kind"], "sample")
 
 
 def card(name: str, declared: dict[str, Any], results: Results, claims: Iterable[Claim]) -> Card:

@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from replica import runs
+from replica import runs, tables
 from replica.datasets import arrays
 from replica.progress import Epochs
 from replica.training import Rows, Trainer
 
 
-def train(title: str, variant: dict[str, Any], folder: Path) -> dict[int, float]:
+def train(
+    title: str,
+    variant: dict[str, Any],
+    folder: Path,
+    log: Callable[[Path, Rows], None] = lambda run, rows: None,
+) -> dict[int, float]:
     """Train a variant once for each seed that has no run in `folder` yet, and return the seconds by seed.
 
     A seed whose variant, data, code and libraries have not changed since its run was saved is kept as it is, so one
@@ -26,6 +32,8 @@ def train(title: str, variant: dict[str, Any], folder: Path) -> dict[int, float]
         The entry, as `replica.parameters.variant` returns it.
     folder
         Holds `seed-N/` for each seed N; others are removed.
+    log
+        Called with a run's folder and its rows, after each epoch; of a run that is kept, with all.
     """
     variant = dict(variant)
     seeds = variant.pop("seeds")
@@ -41,7 +49,12 @@ def train(title: str, variant: dict[str, Any], folder: Path) -> dict[int, float]
 
     mark = runs.fingerprint(variant, images, data.hashes)
     seconds = {}
-    for seed in runs.missing(folder, seeds, mark):
+    missing = runs.missing(folder, seeds, mark)
+    for seed in seeds:
+        run = folder / f"seed-{seed}"
+        if seed not in missing:
+            log(run, [row[:4] for row in tables.history(run, seed)])
+            continue
         trainer = Trainer(variant, x[:split], y[:split], len(data.classes), seed)
         history: Rows = []
         began = time.perf_counter()
@@ -49,6 +62,7 @@ def train(title: str, variant: dict[str, Any], folder: Path) -> dict[int, float]
             for rows in trainer.fit(watched, shown.step):
                 history += rows
                 shown.line(rows)
+                log(run, rows)
         seconds[seed] = time.perf_counter() - began
-        runs.save(folder / f"seed-{seed}", trainer, history, images, mark)
+        runs.save(run, trainer, history, images, mark)
     return seconds

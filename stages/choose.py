@@ -42,6 +42,7 @@ def main(name: str) -> None:
         },
         Path("metrics", f"{name}.json"),
     )
+    scores.dump({"accuracy": test["accuracy"]}, Path("metrics", "test", f"{name}.json"))
 
 
 if __name__ == "__main__":

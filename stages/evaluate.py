@@ -68,6 +68,7 @@ def main(name: str) -> None:
     details = {"summary": short, "precision": model["precision"], **details}
     scores.dump(details, Path("metrics", "details", f"{name}.json"))
     scores.dump(short, Path("metrics", f"{name}.json"))
+    scores.dump({"accuracy": short["test"]["accuracy"]}, Path("metrics", "test", f"{name}.json"))
 
 
 def read(file: Path) -> str:

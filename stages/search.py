@@ -3,18 +3,21 @@
 from pathlib import Path
 
 from replica import experiment, parameters, search, stage, timings
+from replica.live import Live
 
 
 def main(name: str) -> None:
     declared = parameters.read()
     entry = parameters.entry_of(declared, "searches", name)
     trials = search.draws(entry)
+    folder = Path("models", name)
     seconds = {}
-    for number, hyperparameters in enumerate(trials):
-        variant = parameters.trial(declared, name, hyperparameters)
-        folder = Path("models", name, f"trial-{number}")
-        for value in experiment.train(f"{name}, trial {number + 1} of {len(trials)}", variant, folder).values():
-            seconds[number] = value
+    with Live(Path("live", name), folder) as live:
+        for number, hyperparameters in enumerate(trials):
+            variant = parameters.trial(declared, name, hyperparameters)
+            title = f"{name}, trial {number + 1} of {len(trials)}"
+            for value in experiment.train(title, variant, folder / f"trial-{number}", live.log).values():
+                seconds[number] = value
     timings.record(Path("timings", f"{name}.json"), seconds, list(range(len(trials))))
 
 

@@ -3,11 +3,14 @@
 from pathlib import Path
 
 from replica import experiment, parameters, stage, timings
+from replica.live import Live
 
 
 def main(name: str) -> None:
     variant = parameters.variant(parameters.read(), name)
-    seconds = experiment.train(name, variant, Path("models", name))
+    folder = Path("models", name)
+    with Live(Path("live", name), folder) as live:
+        seconds = experiment.train(name, variant, folder, live.log)
     timings.record(Path("timings", f"{name}.json"), seconds, variant["seeds"])
 
 

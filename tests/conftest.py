@@ -62,7 +62,7 @@ def small(folder: Path) -> Project:
         ["git", "ls-files", "-co", "--exclude-standard", "-z"], cwd=ROOT, capture_output=True, text=True, check=True
     )
     for name in filter(None, listed.stdout.split("\0")):
-        if name.split("/")[0] in ("metrics", "plots", "report", "tests", "docs") or name == "dvc.lock":
+        if name.split("/")[0] in ("live", "metrics", "plots", "report", "tests", "docs") or name == "dvc.lock":
             continue
         if (ROOT / name).is_file():
             (folder / name).parent.mkdir(parents=True, exist_ok=True)

@@ -68,11 +68,11 @@ def test_an_experiment_its_metrics_and_its_diffs(clean):
     assert set(stages_in(ran.stdout)) == {"train@photos10_linear", "evaluate@photos10_linear", "report"}
     assert "epochs: 3" in clean.run("git", "diff", "-U0", "params.yaml").stdout
     diff = clean.run("dvc", "metrics", "diff").stdout
-    assert "test.accuracy" in diff
+    assert [line.split()[:2] for line in diff.splitlines()[1:]] == [["metrics/test/photos10_linear.json", "accuracy"]]
     assert "mnist_5k_mlp" not in diff
     assert "variants.photos10_linear.epochs" in clean.run("dvc", "params", "diff").stdout
     shown = clean.run("dvc", "metrics", "show").stdout
-    assert "metrics/photos10_linear.json" in shown
+    assert "metrics/test/photos10_linear.json" in shown
     clean.run("dvc", "plots", "diff", "-o", "page", "HEAD")
     page = (clean.folder / "page/index.html").read_text()
     assert "photos10_linear" in page

@@ -57,9 +57,9 @@ def quick(tmp_path_factory: pytest.TempPathFactory) -> Project:
     """A small project with its digits prepared, whose training is arithmetic, and scores of a model before."""
     made = small(tmp_path_factory.mktemp("sweep"))
     (made.folder / "stages/train.py").write_text(TRAIN)
-    metrics = made.folder / "metrics" / f"{VARIANT}.json"
-    metrics.parent.mkdir(exist_ok=True)
-    metrics.write_text('{"test": {"accuracy": 0.5}}\n')
+    metrics = made.folder / "metrics/test" / f"{VARIANT}.json"
+    metrics.parent.mkdir(parents=True)
+    metrics.write_text('{"accuracy": 0.5}\n')
     made.repro(f"preprocess@{VARIANT.rpartition('_')[0]}")
     made.commit("Run")
     return made
@@ -127,8 +127,8 @@ def test_trials_are_experiments_however_many_run_at_once(project_copy: Project) 
         assert value == pytest.approx(entry["optimizer"]["SGD"]["learning_rate"] * 0.875, abs=1e-6)
         metrics = data["metrics"]
         assert metrics[f"live/{VARIANT}/metrics.json"]["data"]["seed-0"]["validation"]["accuracy"] == value
-        assert metrics[f"metrics/{VARIANT}.json"]["data"] == {}  # the score of the model before
-        assert "test" not in json.dumps(metrics)
+        assert metrics[f"metrics/test/{VARIANT}.json"]["data"] == {}  # the score of the model before
+        assert "test" not in json.dumps([file.get("data") for file in metrics.values()])
         assert project.run("git", "rev-parse", f"{listed[f'jobs2-{number:03}']['rev']}^").stdout.strip() == head
     assert written(folder) == before
     assert not list(folder.glob(".dvc/tmp/sweeps/*/*-0*/"))
@@ -293,3 +293,4 @@ def test_the_best_is_kept_and_scored_once(project: Project, tmp_path: Path) -> N
     assert f"validation accuracy {live['seed-1']['validation']['accuracy']:.4f}" in text
     assert values(copied)[1][1] == pytest.approx(after["validation"]["accuracy"], abs=1e-5)
     assert copied.repro(f"evaluate@{VARIANT}") == []
+    assert "live" not in copied.run("git", "status", "--short").stdout

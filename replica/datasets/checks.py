@@ -6,7 +6,8 @@ from hashlib import sha256
 
 import numpy as np
 
-from replica.datasets.declaration import Decoded
+from replica.datasets import own
+from replica.datasets.declaration import Decoded, Own
 from replica.errors import UserError
 
 
@@ -18,30 +19,24 @@ def check(name: str, declared: Decoded, arrays: dict[str, np.ndarray]) -> None:
     UserError
         With the array, what was expected and what was decoded.
     """
+
+    def expect(what: str, got: object, expected: object) -> None:
+        if got != expected:
+            raise UserError(f"{name}: {what} is {got}, where params.yaml says {expected}; run `{repair}`")
+
+    repair = own.update(name, declared) if isinstance(declared, Own) else f"dvc repro download@{name} -f"
     dtype = np.uint8 if len(declared.shape) == 3 else np.float32
     for split, examples in (("train", declared.train_examples), ("test", declared.test_examples)):
-        expect(name, f"x_{split}'s shape", arrays[f"x_{split}"].shape, (examples, *declared.shape))
-        expect(name, f"x_{split}'s type", arrays[f"x_{split}"].dtype, np.dtype(dtype))
-        expect(name, f"y_{split}'s shape", arrays[f"y_{split}"].shape, (examples,))
-        expect(name, f"y_{split}'s type", arrays[f"y_{split}"].dtype, np.dtype(np.uint8))
-        expect(
-            name,
-            f"{split}_class_counts",
-            np.bincount(arrays[f"y_{split}"], minlength=len(declared.classes)).tolist(),
-            getattr(declared, f"{split}_class_counts"),
-        )
+        expect(f"x_{split}'s shape", arrays[f"x_{split}"].shape, (examples, *declared.shape))
+        expect(f"x_{split}'s type", arrays[f"x_{split}"].dtype, np.dtype(dtype))
+        expect(f"y_{split}'s shape", arrays[f"y_{split}"].shape, (examples,))
+        expect(f"y_{split}'s type", arrays[f"y_{split}"].dtype, np.dtype(np.uint8))
+        counts = np.bincount(arrays[f"y_{split}"], minlength=len(declared.classes)).tolist()
+        expect(f"{split}_class_counts", counts, getattr(declared, f"{split}_class_counts"))
     for key, expected in declared.sha256:
-        expect(name, f"{key}'s SHA-256", digest(arrays[key]), expected)
+        expect(f"{key}'s SHA-256", digest(arrays[key]), expected)
 
 
 def digest(array: np.ndarray) -> str:
     """SHA-256 of an array's bytes in C order."""
     return sha256(np.ascontiguousarray(array).data).hexdigest()
-
-
-def expect(name: str, what: str, got: object, expected: object) -> None:
-    """Refuse what was not expected."""
-    if got != expected:
-        raise UserError(
-            f"{name}: {what} is {got}, where params.yaml says {expected}; run `dvc repro download@{name} -f`"
-        )

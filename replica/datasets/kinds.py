@@ -15,7 +15,7 @@ import numpy as np
 from pydantic import TypeAdapter
 
 from replica import parameters
-from replica.datasets import cifar10, idx, mlxtend, photos, spiral
+from replica.datasets import cifar10, idx, images, mlxtend, npz, photos, spiral
 from replica.datasets.declaration import Dataset
 from replica.datasets.mirrors import BadFileError
 from replica.errors import UserError
@@ -26,6 +26,8 @@ KINDS: dict[str, ModuleType] = {
     "mlxtend": mlxtend,
     "photos": photos,
     "spiral": spiral,
+    "images": images,
+    "arrays": npz,
 }
 
 

@@ -176,6 +176,7 @@ def keep(name: str, variant: str) -> int:
             repo.experiments.apply(name, targets=[f"train@{variant}"])  # others' models may be in no cache here
     except DvcException as error:
         raise UserError(" ".join(str(error).split())) from error
+    Path("live", variant, "dvc.yaml").unlink(missing_ok=True)  # the trial's column; from here on the score is
     status = reproduce([f"evaluate@{variant}"], 1)
     if not status:
         overview.results(parameters.read(), [variant])

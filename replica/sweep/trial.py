@@ -78,6 +78,9 @@ def run(request: Request) -> None:
         added = [os.path.relpath(out.fs_path) for out in stage.outs if not out.use_cache]
     with lock_of(target), Repo() as repo:
         repo.reproduce(target, single_item=True)
+    live = Path("live", request.variant)
+    (live / "dvc.yaml").write_text("metrics:\n- metrics.json\n")  # what training reached: the experiment's column
+    added += [str(live / "dvc.yaml"), str(live / "metrics.json")]
     ref = str(ExpRefInfo(request.base, request.name))
     workspace.publish(root, folder, ref, f"replica sweep: {request.name}", added)
 

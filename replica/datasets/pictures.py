@@ -1,0 +1,62 @@
+"""Picture files as arrays: read as they are shown, refused where they are no pictures, and fitted to a shape."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Sequence
+from pathlib import Path
+from typing import IO
+
+import numpy as np
+from PIL import Image, ImageOps
+
+from replica.datasets.mirrors import BadFileError
+
+FORMATS = ("PNG", "JPEG")
+LARGEST = 50_000_000  # pixels; a telephone's pictures have 12 to 50 million
+
+
+def read(file: Path | IO[bytes], name: str, formats: tuple[str, ...] = FORMATS) -> Image.Image:
+    """A picture upright, in mode L where it is grey and RGB where it has colours; what is transparent is white.
+
+    Raises
+    ------
+    BadFileError
+        Where it is damaged, of another format, or claims more pixels than `LARGEST`; the message begins with `name`.
+    """
+    try:
+        with warnings.catch_warnings(action="ignore"), Image.open(file, formats=formats) as image:
+            if image.width * image.height > LARGEST:
+                raise Image.DecompressionBombError
+            return shown(ImageOps.exif_transpose(image))
+    except FileNotFoundError:
+        raise BadFileError(f"{name}: no such file") from None
+    except IsADirectoryError:
+        raise BadFileError(f"{name}: a folder, where a picture was expected") from None
+    except Image.DecompressionBombError:  # Pillow's own limit is another, and far higher
+        raise BadFileError(f"{name}: a picture of more than {LARGEST:,} pixels") from None
+    except Image.UnidentifiedImageError:
+        raise BadFileError(f"{name}: no {' or '.join(formats)} picture") from None
+    except Exception as error:  # a decoder on hostile bytes raises whatever it likes
+        raise BadFileError(f"{name}: a damaged picture ({' '.join(str(error).split())})") from None
+
+
+def shown(image: Image.Image) -> Image.Image:
+    """As a page shows it: on white, and with 8 bits a channel."""
+    if image.mode.startswith("I;16"):  # `convert` would clip what is above 255
+        return Image.fromarray((np.asarray(image) >> 8).astype(np.uint8))
+    mode = "L" if image.mode in ("1", "L", "LA") else "RGB"
+    if image.has_transparency_data:
+        clear = image.convert("RGBA")
+        return Image.alpha_composite(Image.new("RGBA", clear.size, "white"), clear).convert(mode)
+    return image.convert(mode)
+
+
+def fit(image: Image.Image, shape: Sequence[int]) -> np.ndarray:
+    """The picture's middle, as large as its sides allow, resized: uint8 [height, width, 1 or 3].
+
+    One that has this size already is taken as it is.
+    """
+    height, width, channels = shape
+    fitted = ImageOps.fit(image.convert("L" if channels == 1 else "RGB"), (width, height), Image.Resampling.LANCZOS)
+    return np.asarray(fitted).reshape(height, width, channels)
