@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -48,10 +48,14 @@ class Results:
         params.yaml: what there could be.
     root
         The project's folder.
+    documents
+        Names of the documents' variants, the ones that tell how far seeds differ; None: all.
     """
 
-    def __init__(self, parameters: dict[str, Any], root: Path = Path()) -> None:
-        self.root = root
+    def __init__(
+        self, parameters: dict[str, Any], root: Path = Path(), documents: Collection[str] | None = None
+    ) -> None:
+        self.root, self.documents = root, documents
         self.variants: dict[str, dict[str, Any]] = parameters.get("variants") or {}
         self.searches: dict[str, dict[str, Any]] = parameters.get("searches") or {}
         self.datasets: dict[str, dict[str, Any]] = parameters.get("datasets") or {}
@@ -132,7 +136,7 @@ class Results:
         """Standard deviation over seeds, and its degrees of freedom.
 
         One seed has none of its own: the median of the dataset's other variants stands in, its degrees of freedom
-        given as 0; without one it is 0.
+        given as 0; without one it is 0. Variants of one's own are left out: adding one changes no verdict.
         """
         own = self.sample(name, quantity)
         if len(own.values) > 1:
@@ -142,7 +146,7 @@ class Results:
             return 0.0, 0
         others = []
         for other, settings in self.variants.items():
-            if settings["dataset"] == entry["dataset"]:
+            if settings["dataset"] == entry["dataset"] and (self.documents is None or other in self.documents):
                 try:
                     sample = self.sample(other, quantity)
                 except (NotRunError, KeyError):

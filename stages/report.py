@@ -15,7 +15,8 @@ def main(part: str = "all") -> None:
     sample = part == "sample"
     declared = parameters.read()
     reported = claims.read()
-    results = Results(declared)
+    theirs = {name for document in reported["documents"].values() for name in document["variants"]}
+    results = Results(declared, documents=theirs)
     judged = [] if sample else claims.judge(reported["claims"], results)
     described = {**declared, "documents": reported["documents"]}
     shown = [cards.card(name, described, results, judged) for name in results.variants]
@@ -23,12 +24,12 @@ def main(part: str = "all") -> None:
     if sample:
         shown = [card for card in shown if card.origin == "sample"]
     else:
-        theirs = {
+        figures = {
             claim["variant"]: figure_of(claim["value"])[0]
             for claim in reported["claims"]
             if claim.get("quantity") == "test.accuracy"
         }
-        drawn = comparison.draw(reported["figures"], results, theirs, Path("plots/comparison"))
+        drawn = comparison.draw(reported["figures"], results, figures, Path("plots/comparison"))
         more = {
             Path("plots/datasets/mnist.png"): "The first training images of MNIST",
             Path("plots/datasets/cifar10.png"): "The first training images of CIFAR-10",
