@@ -49,7 +49,7 @@ def tutorial(tmp_path_factory):
     digit = np.load(folder / "data/processed/mnist_5k/x_test.npy", mmap_mode="r")[0, ..., 0]
     Image.fromarray(np.asarray(digit)).save(folder / "digit.png")
     with (folder / ".gitignore").open("a") as file:
-        file.write("/pictures/\n/digit.png\n")
+        file.write("/pictures/\n/curves/\n/digit.png\n")
     project.commit("As the repository has it")
     return project
 
@@ -92,7 +92,7 @@ def test_every_command(tutorial):
     assert of("replica sweep").count("rate-00") >= 3
     assert "mine" in of("replica table mine")
     assert (tutorial.folder / "plots/datasets/pets.png").exists()
-    assert list((tutorial.folder / "pictures").glob("**/history*.png"))
+    assert list((tutorial.folder / "curves").glob("**/history*.png"))
     assert "units: 16" in tutorial.run("git", "show", "sixteen-units:params.yaml").stdout
     assert "mine:" in tutorial.run("git", "show", "main:params.yaml").stdout
 
