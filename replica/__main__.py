@@ -96,6 +96,35 @@ def dataset(
 
 
 @app.command()
+def predict(
+    variant: Annotated[str, typer.Argument(help="A trained one; its first seed answers.")],
+    files: Annotated[list[str], typer.Argument(metavar="PICTURE...", help="PNG, JPEG, GIF, BMP or WebP.")],
+    as_json: Annotated[bool, typer.Option("--json", help="Print every class's probability, as JSON.")] = False,
+) -> None:
+    """Ask a trained variant what is in your pictures.
+
+    Examples: `replica predict mnist_5k_cnn digit.png`, `replica predict cifar10_four_conv *.jpg --json`
+    """
+    from replica import predict as asked
+
+    asked.show(asked.predict(variant, files), as_json)
+
+
+@app.command()
+def serve(
+    variant: Annotated[str, typer.Argument(help="A trained one; its first seed answers.")],
+    port: Annotated[int, typer.Option(min=0, max=65535, help="0: any that is free.")] = 8000,
+) -> None:
+    """Open a page on this machine to draw or drop a picture, and see what a trained variant makes of it.
+
+    Examples: `replica serve mnist_5k_cnn`, `replica serve cifar10_four_conv --port 0`
+    """
+    from replica import serve as page
+
+    page.serve(variant, port)
+
+
+@app.command()
 def sweep(
     variant: Annotated[str, typer.Argument(help="The variant to search.")],
     settings: Annotated[

@@ -102,14 +102,23 @@ def declare(name: str, path: str, update: bool, kind: str | None, settings: dict
     if place.is_relative_to(Path.cwd()):
         place = place.relative_to(Path.cwd())
     kept = {key: before[key] for key in KEPT[kind] if key in before}
+    if kept.get("classes") == numbers(len(kept.get("classes", []))):
+        del kept["classes"]  # no names of anyone's
     given = kept | {key: value for key, value in settings.items() if value is not None}
     with own.refusing("replica dataset"):
         entry = look(kind, place, given)
+        if settings.get("test_share") is not None and "test_share" not in entry:
+            raise BadFileError(f"{path}: comes split into train and test; leave out --test-share")
     schema.validate(KINDS[kind][1], entry, f"datasets.{name}")
     if entry == before:
         return f"{name}: as it is declared already"
     params_file.put("datasets", name, entry)
     return described(name, entry, bool(before))
+
+
+def numbers(count: int) -> list[str]:
+    """Names for labels that have none: 0, 1, …"""
+    return [str(number) for number in range(count)]
 
 
 def previous(name: str, there: dict[str, Any], update: bool) -> dict[str, Any]:
@@ -131,14 +140,12 @@ def look(kind: str, path: Path, given: dict[str, Any]) -> dict[str, Any]:
     module, model = KINDS[kind]
     names = ArrayNames.model_validate(given.get("names") or {})
     shape, classes, split = of_images(path, given) if kind == "images" else of_arrays(path, names, given)
-    if split and given.get("test_share"):
-        raise BadFileError(f"{path}: comes split into train and test; leave out --test-share")
     entry: dict[str, Any] = {"kind": kind, "path": path.as_posix(), "files": module.digest(path)}
     if changed := names.model_dump(exclude_defaults=True):
         entry["names"] = changed
     if not split:
-        entry["test_share"] = given.get("test_share") or SHARE
-    entry |= {"seed": given.get("seed") or 0, "shape": shape, "classes": classes}
+        entry["test_share"] = given.get("test_share", SHARE)
+    entry |= {"seed": given.get("seed", 0), "shape": shape, "classes": classes}
     draft = model.model_construct(None, **{**entry, "names": names})
     arrays = module.decode(draft, path if kind == "images" else path.parent)
     for split_name in own.SPLITS:
@@ -182,9 +189,11 @@ def of_arrays(path: Path, names: ArrayNames, given: dict[str, Any]) -> tuple[lis
     if given.get("shape") not in (None, shape):
         raise BadFileError(f"{path}: images of {shape}, and arrays are taken as they are; leave out --shape")
     count = int(y.max()) + 1
-    classes = given.get("classes") or [str(number) for number in range(count)]
+    classes = given.get("classes") or numbers(count)
     if len(classes) != count:
-        raise BadFileError(f"{path}: labels from 0 to {count - 1}, and {len(classes)} names for them")
+        raise BadFileError(
+            f"{path}: labels from 0 to {count - 1}, and {len(classes)} names for them; say which with --classes"
+        )
     for name in own.named(classes, str(path)):
         params_file.plain(f"{path}: the class {name}", name)
     return shape, classes, "x" not in arrays

@@ -22,7 +22,7 @@ from hypothesis import strategies as st
 from PIL import Image
 from ruamel.yaml import YAML
 
-from replica import own_data, parameters, params_file, schema
+from replica import cards, own_data, parameters, params_file, schema
 from replica.datasets import checks, kinds, npz, own, pictures
 from replica.datasets.mirrors import BadFileError
 from replica.errors import UserError
@@ -91,6 +91,7 @@ def test_one_block_is_added_and_no_other_line_changes(place):
     assert again.getvalue() == after
     schema.check(parameters.read())
     assert entry("flowers")["path"] == "own/flowers"
+    assert cards.origin(entry("flowers")) == "own"
     assert entry("flowers")["train_class_counts"] == [10, 6, 4]
     assert entry("flowers")["test_class_counts"] == [2, 2, 1]
 
@@ -312,6 +313,23 @@ def test_arrays_to_be_split(size, place):
             assert whole[image.tobytes()] == label
 
 
+def test_an_update_keeps_the_names_one_gave_and_no_others(place):
+    np.savez("letters.npz", **arrays(20))
+    declare("numbered", "letters.npz")
+    declare("named", "letters.npz", classes=["a", "b"])
+    np.savez("letters.npz", **arrays(24))
+    declare("named", "letters.npz", update=True)
+    assert entry("named")["classes"] == ["a", "b"]
+    np.savez("letters.npz", **arrays(30, classes=3))
+    declare("numbered", "letters.npz", update=True)
+    assert entry("numbered")["classes"] == ["0", "1", "2"]
+    with pytest.raises(UserError, match="labels from 0 to 2, and 2 names for them; say which with --classes"):
+        declare("named", "letters.npz", update=True)
+    np.savez("letters.npz", **split())
+    declare("numbered", "letters.npz", update=True)
+    assert "test_share" not in entry("numbered")
+
+
 def test_arrays_that_come_split_under_names_of_their_own(place):
     made = split(y_train=arrays(12)["y"][:, None].astype(np.uint8))
     np.savez("letters.npz", **{key.replace("x_", "images_"): array for key, array in made.items()}, more=np.zeros(3))
@@ -416,6 +434,7 @@ def test_a_file_that_no_block_goes_into_stays_as_it_is(tmp_path, monkeypatch):
         ("flowers", {"kind": "image"}, "replica dataset: --kind: got 'image', no kind of that name; did you mean"),
         ("flowers", {"kind": "arrays"}, "replica dataset: own/flowers: no file, as arrays are in"),
         ("flowers", {"path": "own/flower"}, "replica dataset: own/flower: no such file or folder"),
+        ("flowers", {"test_share": 0.0}, "datasets.flowers.test_share: got 0.0; should be greater than 0"),
         ("flowers", {"test_share": 1.5}, "datasets.flowers.test_share: got 1.5; should be less than 1"),
     ],
 )  # fmt: skip
@@ -437,10 +456,62 @@ def test_the_command_line_s_words():
         own_data.settings(None, None, None, "X=a", None)
 
 
+# A change of the files
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda folder: draw(99).save(folder / "rose/0.PNG"),
+        lambda folder: draw(99).save(folder / "rose/99.png"),
+        lambda folder: (folder / "rose/0.PNG").unlink(),
+        lambda folder: (folder / "rose/0.PNG").rename(folder / "daisy/99.png"),
+    ],
+)
+def test_a_change_is_noticed_and_taken_over_by_an_update(change, place, tmp_path):
+    declare("flowers", "own/flowers", seed=5, shape=[6, 6, 1])
+    before = entry("flowers")
+    own_data.check(parameters.read())
+    change(place / "own/flowers")
+    message = (
+        "flowers: own/flowers has changed since it was declared: run `replica dataset flowers own/flowers --update`"
+    )
+    with pytest.raises(UserError, match="^" + re.escape(message) + "$"):
+        own_data.check(parameters.read())
+    kind, declared = kinds.declared("flowers")
+    (tmp_path / "raw").mkdir()
+    with pytest.raises(UserError, match="^" + re.escape(message) + "$"):
+        kind.fetch("flowers", declared, tmp_path / "raw")
+    assert declare("flowers", "own/flowers", update=True).endswith("$ dvc repro preprocess@flowers")
+    after = entry("flowers")
+    assert after["files"] != before["files"] and (after["seed"], after["shape"]) == (5, [6, 6, 1])
+    own_data.check(parameters.read())
+    assert declare("flowers", "own/flowers", update=True) == "flowers: as it is declared already"
+
+
+def test_data_that_are_elsewhere_are_needed_by_the_download_alone(place, tmp_path):
+    declare("flowers", "own/flowers")
+    shutil.rmtree(place / "own")
+    own_data.check(parameters.read())
+    kind, declared = kinds.declared("flowers")
+    with pytest.raises(
+        UserError, match=r"^flowers: own/flowers: no such file or folder; put it there, or set datasets"
+    ):
+        kind.fetch("flowers", declared, tmp_path)
+
+
+def test_raw_data_of_another_decoding_say_how_to_declare_them_anew(place):
+    declare("flowers", "own/flowers")
+    _, declared = kinds.declared("flowers")
+    arrays = fetched("flowers", place / "raw")
+    with pytest.raises(UserError, match=r"x_test's SHA-256 is .*; run `replica dataset flowers own/flowers --update`$"):
+        checks.check("flowers", declared, arrays | {"x_test": arrays["x_test"] ^ 1})
+
+
 # Through DVC
 
 
-def test_from_a_folder_to_a_trained_variant_and_a_change_that_is_noticed(tmp_path):
+def test_from_a_folder_to_a_trained_variant_and_a_change(tmp_path):
     project = small(tmp_path)
     grow(tmp_path / "own/flowers")
     said = project.run("replica", "dataset", "flowers", "own/flowers").stdout
@@ -452,16 +523,7 @@ def test_from_a_folder_to_a_trained_variant_and_a_change_that_is_noticed(tmp_pat
     ran = ["download@flowers", "preprocess@flowers", "train@flowers_mlp", "evaluate@flowers_mlp"]
     assert project.repro("evaluate@flowers_mlp") == ran
     assert "flowers_mlp" in project.run("replica", "table", "flowers_mlp").stdout
-
     draw(99).save(tmp_path / "own/flowers/rose/3.PNG")
-    again = "replica dataset flowers own/flowers --update"
-    line = f"error: flowers: own/flowers has changed since it was declared: run `{again}`"
-    for command in (("replica", "check"), ("dvc", "repro", "-f", "-s", "download@flowers")):
-        done = project.run(*command, check=False)
-        assert done.returncode != 0 and line in done.stdout.splitlines()
-    assert project.run("python", "-m", "replica", "check", DVC_STAGE="train@flowers_mlp").stdout == ""
-    assert (tmp_path / "data/raw/flowers/rose/3.PNG").exists(), "the copy in use is not touched"
-    project.run("replica", "dataset", "flowers", "own/flowers", "--update")
-    assert project.run("replica", "check").stdout == ""
-    assert project.repro("preprocess@flowers") == ["download@flowers", "preprocess@flowers"]
-    assert "as it is declared already" in project.run("replica", "dataset", "flowers", "own/flowers", "--update").stdout
+    done = project.run("replica", "check", check=False)
+    assert done.returncode == 1 and "error: flowers: own/flowers has changed since it was declared" in done.stdout
+    assert project.run("replica", "check", DVC_STAGE="train@flowers_mlp").stdout == "", "a stage uses the copy"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -40,7 +41,7 @@ def verify(name: str, declared: Own, files: str) -> None:
 
 def update(name: str, declared: Own) -> str:
     """The command that declares the data anew."""
-    return f"replica dataset {name} {declared.path} --update"
+    return f"replica dataset {name} {shlex.quote(declared.path)} --update"
 
 
 def named(classes: list[str], where: str) -> list[str]:

@@ -36,7 +36,7 @@ def read(file: Path | IO[bytes], name: str, formats: tuple[str, ...] = FORMATS) 
     except Image.DecompressionBombError:  # Pillow's own limit is another, and far higher
         raise BadFileError(f"{name}: a picture of more than {LARGEST:,} pixels") from None
     except Image.UnidentifiedImageError:
-        raise BadFileError(f"{name}: no {' or '.join(formats)} picture") from None
+        raise BadFileError(f"{name}: no {', '.join(formats[:-1])} or {formats[-1]} picture") from None
     except Exception as error:  # a decoder on hostile bytes raises whatever it likes
         raise BadFileError(f"{name}: a damaged picture ({' '.join(str(error).split())})") from None
 
