@@ -17,11 +17,21 @@ app = typer.Typer(
 )
 
 
+def known(incomplete: str) -> list[str]:
+    """The declared variants, for the shell's completion."""
+    try:
+        return [name for name in parameters.read()["variants"] if name.startswith(incomplete)]
+    except UserError:
+        return []
+
+
 @app.command()
 def check() -> None:
     """Check params.yaml as a whole, before anything runs.
 
     Silent where all is well; else a line a mistake (the entry, the key, what was got, what is allowed), exit status 1.
+
+    Example: `replica check && dvc repro`
     """
     check_all(parameters.read())
 
@@ -29,7 +39,8 @@ def check() -> None:
 @app.command()
 def variants(
     names: Annotated[
-        list[str] | None, typer.Argument(help="Variants to show layer by layer; none: all, a line each.")
+        list[str] | None,
+        typer.Argument(help="Variants to show layer by layer; none: all, a line each.", autocompletion=known),
     ] = None,
 ) -> None:
     """Show the declared variants: all of them a line each, or some layer by layer with the arithmetic of parameters.
@@ -43,7 +54,9 @@ def variants(
 
 @app.command()
 def table(
-    names: Annotated[list[str] | None, typer.Argument(help="Variants, or `sample` for the quick start's.")] = None,
+    names: Annotated[
+        list[str] | None, typer.Argument(help="Variants, or `sample` for the quick start's.", autocompletion=known)
+    ] = None,
 ) -> None:
     """Print the results: test accuracy with its 95% interval, the dummy's, parameters, and seconds.
 
@@ -97,7 +110,7 @@ def dataset(
 
 @app.command()
 def predict(
-    variant: Annotated[str, typer.Argument(help="A trained one; its first seed answers.")],
+    variant: Annotated[str, typer.Argument(help="A trained one; its first seed answers.", autocompletion=known)],
     files: Annotated[list[str], typer.Argument(metavar="PICTURE...", help="PNG, JPEG, GIF, BMP or WebP.")],
     as_json: Annotated[bool, typer.Option("--json", help="Print every class's probability, as JSON.")] = False,
 ) -> None:
@@ -112,7 +125,7 @@ def predict(
 
 @app.command()
 def serve(
-    variant: Annotated[str, typer.Argument(help="A trained one; its first seed answers.")],
+    variant: Annotated[str, typer.Argument(help="A trained one; its first seed answers.", autocompletion=known)],
     port: Annotated[int, typer.Option(min=0, max=65535, help="0: any that is free.")] = 8000,
 ) -> None:
     """Open a page on this machine to draw or drop a picture, and see what a trained variant makes of it.
@@ -126,7 +139,7 @@ def serve(
 
 @app.command()
 def sweep(
-    variant: Annotated[str, typer.Argument(help="The variant to search.")],
+    variant: Annotated[str, typer.Argument(help="The variant to search.", autocompletion=known)],
     settings: Annotated[
         list[str], typer.Option("--set", "-S", metavar="KEY=DOMAIN", help="What to draw, or a value for all trials.")
     ],
@@ -209,6 +222,8 @@ def seconds() -> None:
     """Record this machine's seconds of training in benchmarks/seconds.csv, for the page to show. Commit it on purpose.
 
     Run it after a full `dvc repro` on a quiet machine.
+
+    Example: `dvc repro && replica seconds`
     """
     from replica import timings
 
