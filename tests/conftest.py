@@ -15,6 +15,14 @@ import yaml
 ROOT = Path(__file__).parent.parent
 
 
+LONG = ("test_tutorial.py", "test_queue.py", "test_sweep.py", "test_own_data.py", "test_extension.py", "test_dvc.py")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The longest files first, so that no core waits for them at the end."""
+    items.sort(key=lambda item: LONG.index(item.path.name) if item.path.name in LONG else len(LONG))
+
+
 class Project:
     """A git and DVC repository in a folder of its own, and commands in it."""
 

@@ -100,6 +100,7 @@ def test_it_writes_scores_tables_and_figures_the_same_to_the_byte(project, train
     assert sorted(first) == [
         "metrics/details/fraction.json",
         "metrics/fraction.json",
+        "metrics/test/fraction.json",
         *(
             f"plots/variants/fraction/{name}"
             for name in ("confusion.csv", "confusion.png", "history.csv", "history.png", "mistakes.png", "report.csv")
