@@ -26,11 +26,11 @@ setup: .venv/.done ## Make .venv from the lock file
 	@touch $@
 
 sample: setup ## Quick start: the whole pipeline on embedded real data, no network
-	@replica check && dvc repro sample
+	@replica repro sample
 	@replica table sample
 
 repro: setup ## The official run: every variant on MNIST and CIFAR-10
-	@replica check && dvc repro
+	@replica repro
 	@replica table
 
 test: setup ## The tests

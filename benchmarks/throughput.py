@@ -111,6 +111,7 @@ def main() -> None:
     settings += [f"torch {how}" for how in TORCH] if given.torch_python else []
     print("| images/s | " + " | ".join(settings) + " | over fit | over PyTorch's best |")
     print("| --- " * (len(settings) + 3) + "|")
+    over_fit, over_torch = [], []
     for name, variant in VARIANTS.items():
         os.environ["VARIANT"] = json.dumps(parameters.variant(declared, variant))
         runs: dict[str, list[float]] = {setting: [] for setting in settings}
@@ -123,8 +124,12 @@ def main() -> None:
         best = max(median["ours float32"], median["ours mixed_bfloat16"])
         rival = max((speed for setting, speed in median.items() if setting.startswith("torch")), default=None)
         cells = [f"{median[setting]:,.0f}" if setting in median else "" for setting in settings]
-        over = f"{best / rival:.2f}" if rival else ""
-        print(f"| {name} | " + " | ".join(cells) + f" | {best / median['fit']:.2f} | {over} |", flush=True)
+        over_fit.append(best / median["fit"])
+        over_torch += [best / rival] if rival else []
+        over = f"{over_torch[-1]:.2f}" if rival else ""
+        print(f"| {name} | " + " | ".join(cells) + f" | {over_fit[-1]:.2f} | {over} |", flush=True)
+    over = f"{statistics.geometric_mean(over_torch):.2f}" if over_torch else ""
+    print("| geometric mean " + "| " * len(settings) + f"| {statistics.geometric_mean(over_fit):.2f} | {over} |")
 
 
 if __name__ == "__main__":

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import shutil
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -16,6 +17,12 @@ ROOT = Path(__file__).parent.parent
 
 
 LONG = ("test_tutorial.py", "test_queue.py", "test_sweep.py", "test_own_data.py", "test_extension.py", "test_dvc.py")
+
+
+def pytest_configure() -> None:
+    """Ctrl-C reaches the commands under test also where a shell started pytest in the background, which ignores it."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
