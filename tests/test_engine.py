@@ -23,6 +23,7 @@ from dvc.repo import Repo
 from rich.console import Console
 
 from replica.engine import reproduce
+from replica.engine.seconds import Seconds
 from replica.engine.workers import Workers
 from replica.errors import UserError
 
@@ -395,6 +396,26 @@ stages:
     assert order == ["train@chain", "train@long", "after", "train@seen", "train@short"]
     assert set(json.loads(own.read_text())) == set(order)
     assert all(0 < float(row["seconds"]) < 5 for row in rows)
+
+
+def test_expects_what_was_recorded(tmp_path: Path) -> None:
+    (tmp_path / "benchmarks").mkdir()
+    (tmp_path / "benchmarks/seconds.csv").write_text("variant,train_seconds,seeds,cpu\na,100.0,3,x\nb,20.0,1,x\n")
+    (tmp_path / "timings").mkdir()
+    (tmp_path / "timings/b.json").write_text('{"train_seconds": 30.0, "seeds": {"0": 25.0, "1": 35.0}}')
+    names = ("train@a", "train@b", "train@new", "evaluate@a", "report")
+    expected = Seconds(tmp_path, tmp_path / "own.json").estimates(names)
+    assert expected == {"train@a": 300, "train@b": 60, "train@new": 180, "evaluate@a": 5, "report": 5}
+
+    own = Seconds(tmp_path, tmp_path / "own.json")
+    own.record({"train@a": 250.0, "evaluate@b": 2.0})
+    assert Seconds(tmp_path, tmp_path / "own.json").estimates(names) == {
+        "train@a": 250,
+        "train@b": 60,
+        "train@new": 155,
+        "evaluate@a": 2,
+        "report": 5,
+    }
 
 
 def test_shows_what_runs(repository: Callable[..., Path], repro: Callable[..., tuple[int, str]]) -> None:

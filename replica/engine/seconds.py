@@ -8,6 +8,8 @@ from collections.abc import Iterable
 from pathlib import Path
 from statistics import fmean
 
+SHORT = 5.0  # Seconds of a stage that trains nothing and was never seen: most of it is start-up (docs/speed.md).
+
 
 class Seconds:
     """Recorded seconds of stages.
@@ -30,7 +32,7 @@ class Seconds:
         if table.exists():
             with table.open(newline="") as file:
                 for row in csv.DictReader(file):
-                    self._learn(f"train@{row.get('variant')}", row.get("train_seconds"))
+                    self._learn(f"train@{row.get('variant')}", row.get("train_seconds"), row.get("seeds"))
         for path in sorted((root / "timings").glob("*.json")):
             timing = _read(path)
             seeds = timing.get("seeds")
@@ -39,20 +41,19 @@ class Seconds:
         for name, seconds in _read(own).items():
             self._learn(name, seconds)
 
-    def _learn(self, name: str, seconds: object, times: int = 1) -> None:
+    def _learn(self, name: str, seconds: object, times: object = 1) -> None:
         try:
-            self.known[name] = float(seconds) * times  # type: ignore[arg-type]
+            self.known[name] = float(seconds) * int(times)  # type: ignore[arg-type, call-overload]
         except (TypeError, ValueError):  # an estimate is no reason to fail
             return
 
     def estimates(self, names: Iterable[str]) -> dict[str, float]:
-        """Seconds of each stage; one never seen takes its group's mean, else everyone's, else one second."""
+        """Seconds of each stage; one never seen takes its group's mean, else what a short stage takes."""
         groups: dict[str, list[float]] = {}
         for name, seconds in self.known.items():
             groups.setdefault(_group(name), []).append(seconds)
-        everyone = fmean(self.known.values()) if self.known else 1.0
         means = {group: fmean(values) for group, values in groups.items()}
-        return {name: self.known.get(name, means.get(_group(name), everyone)) for name in names}
+        return {name: self.known.get(name, means.get(_group(name), SHORT)) for name in names}
 
     def record(self, seconds: dict[str, float]) -> None:
         """Add what this run measured to the driver's own file."""
