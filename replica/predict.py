@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -48,6 +49,7 @@ class Predictor:
         dataset = schema.datasets(declared)[variant["dataset"]]
         if len(dataset.shape) != 3:
             raise UserError(f"{name}: trained on {variant['dataset']}, which are points, not pictures")
+        self.declared = declared
         self.name, self.dataset, self.seed = name, variant["dataset"], variant["seeds"][0]
         self.shape, self.classes, self.mnist = dataset.shape, dataset.classes, dataset.kind in MNIST
         self.run = Path("models", name, f"seed-{self.seed}")
@@ -61,6 +63,18 @@ class Predictor:
         self.model = saved.load(self.run)
         if list(self.model.input_shape[1:]) != self.shape:
             raise UserError(f"{self.name}: trained on other data than it declares; run `dvc repro train@{self.name}`")
+        for changed in self.changed():
+            since = f"{changed} in params.yaml changed after this model was trained"
+            print(f"{self.name}: {since}; `dvc repro train@{self.name}` trains it anew", file=sys.stderr)
+
+    def changed(self) -> list[str]:
+        """The parameters that are not what dvc.lock says the model was trained by; none where it was not by DVC."""
+        lock = parameters.read("dvc.lock") if Path("dvc.lock").exists() else {}
+        stage = lock.get("stages", {}).get(f"train@{self.name}", {})
+        recorded = stage.get("params", {}).get("params.yaml", {})
+        variant = f"variants.{self.name}"
+        now = {variant: self.declared["variants"][self.name], "training": self.declared.get("training")}
+        return [name for name in now if name in recorded and recorded[name] != now[name]]
 
     def see(self, image: Image.Image) -> np.ndarray:
         """The picture as the network takes it: uint8 [height, width, channels].

@@ -12,11 +12,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 import trained
+import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image, ImageDraw
 
-from replica import digits, predict
+from replica import digits, parameters, predict
 from replica.datasets import arrays
 from replica.datasets.mirrors import BadFileError
 from replica.errors import UserError
@@ -145,6 +146,26 @@ def test_the_command_prints_a_line_a_picture_or_json(project, tmp_path, capsys):
     lines = capsys.readouterr().out.splitlines()
     for name, line in zip(("[b]odd[/b].png", files[1]), lines[1:], strict=True):
         assert re.fullmatch(re.escape(name) + r" +\d +\d+\.\d% +\d \d+\.\d%, \d \d+\.\d% *", line)
+
+
+def test_a_model_older_than_its_parameters_says_so(project, tmp_path):
+    files = written(tmp_path, arrays.load("mnist_5k").x_test[:1])
+    declared = parameters.read()
+    recorded = {"training": declared["training"], "variants.digits": declared["variants"]["digits"]}
+    lock = {"schema": "2.0", "stages": {"train@digits": {"params": {"params.yaml": recorded}}}}
+    try:
+        Path("dvc.lock").write_text(yaml.safe_dump(lock))
+        assert replica(project, "predict", "digits", *files).stderr == ""
+        recorded["variants.digits"]["epochs"] += 1
+        Path("dvc.lock").write_text(yaml.safe_dump(lock))
+        done = replica(project, "predict", "digits", *files)
+    finally:
+        Path("dvc.lock").unlink()
+    assert (done.returncode, done.stderr) == (
+        0,
+        "digits: variants.digits in params.yaml changed after this model was trained; "
+        "`dvc repro train@digits` trains it anew\n",
+    )
 
 
 @pytest.mark.parametrize(
