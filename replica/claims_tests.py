@@ -124,6 +124,8 @@ def trend(results: Results, variants: Sequence[str], quantity: Quantity, directi
     """Whether a quantity rises or falls along the variants: Page's test, a seed a block (doi:10.2307/2282965)."""
     samples = [results.sample(name, quantity).values for name in variants]
     seeds = sorted(set.intersection(*(set(values) for values in samples)))
+    if len(seeds) < 2:
+        return Judgement("undecided", statistic="Page's test needs two seeds that all of them have")
     blocks = np.array([[values[seed] for values in samples] for seed in seeds])
     means = ", ".join(number(value) for value in blocks.mean(axis=0))
     if not np.isfinite(blocks).all():

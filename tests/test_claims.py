@@ -5,6 +5,7 @@ import json
 import math
 from pathlib import Path
 
+import made_up
 import numpy as np
 import pytest
 from scipy import stats
@@ -297,6 +298,20 @@ def test_a_claim_that_cannot_be_judged_is_one_line(tmp_path, line, message):
     with pytest.raises(UserError) as error:
         claims.read(file)
     assert str(error.value).startswith(f"{file}: {message}") and "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize("accuracies", [[0.9], [0.9, 0.9], [0.1], [1.0, 0.95, 0.9]])
+@pytest.mark.parametrize("epochs", [1, 2])
+def test_short_runs_of_few_seeds_are_judged_too(tmp_path, accuracies, epochs):
+    for name, entry in PARAMETERS["variants"].items():
+        if name != "spiral":
+            watched = "test" if entry["validation"] == "test" else "validation"
+            made_up.variant(tmp_path, name, accuracies, watched=watched, epochs=epochs, train=50, test=40)
+    found = claims.judge(DECLARED["claims"], Results(PARAMETERS, tmp_path))
+    assert len(found) == len(DECLARED["claims"])
+    assert {claim.judgement.verdict for claim in found} <= set(claims_tests.VERDICTS)
+    trends = [claim for claim in found if "Page" in claim.judgement.statistic]
+    assert trends and (len(accuracies) > 1 or {claim.judgement.verdict for claim in trends} == {"undecided"})
 
 
 def test_the_table_leaves_nothing_out(results):

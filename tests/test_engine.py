@@ -403,9 +403,16 @@ def test_expects_what_was_recorded(tmp_path: Path) -> None:
     (tmp_path / "benchmarks/seconds.csv").write_text("variant,train_seconds,seeds,cpu\na,100.0,3,x\nb,20.0,1,x\n")
     (tmp_path / "timings").mkdir()
     (tmp_path / "timings/b.json").write_text('{"train_seconds": 30.0, "seeds": {"0": 25.0, "1": 35.0}}')
-    names = ("train@a", "train@b", "train@new", "evaluate@a", "report")
+    names = ("train@a", "train@b", "train@new", "search@a", "evaluate@a", "report")
     expected = Seconds(tmp_path, tmp_path / "own.json").estimates(names)
-    assert expected == {"train@a": 300, "train@b": 60, "train@new": 180, "evaluate@a": 5, "report": 5}
+    assert expected == {
+        "train@a": 300,
+        "train@b": 60,
+        "train@new": 180,
+        "search@a": 300,
+        "evaluate@a": 5,
+        "report": 5,
+    }
 
     own = Seconds(tmp_path, tmp_path / "own.json")
     own.record({"train@a": 250.0, "evaluate@b": 2.0})
@@ -413,6 +420,7 @@ def test_expects_what_was_recorded(tmp_path: Path) -> None:
         "train@a": 250,
         "train@b": 60,
         "train@new": 155,
+        "search@a": 300,
         "evaluate@a": 2,
         "report": 5,
     }

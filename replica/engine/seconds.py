@@ -32,14 +32,18 @@ class Seconds:
         if table.exists():
             with table.open(newline="") as file:
                 for row in csv.DictReader(file):
-                    self._learn(f"train@{row.get('variant')}", row.get("train_seconds"), row.get("seeds"))
+                    self._learn_training(row.get("variant"), row.get("train_seconds"), row.get("seeds"))
         for path in sorted((root / "timings").glob("*.json")):
             timing = _read(path)
             seeds = timing.get("seeds")
             count = len(seeds) if isinstance(seeds, dict) and seeds else 1
-            self._learn(f"train@{path.stem}", timing.get("train_seconds"), count)
+            self._learn_training(path.stem, timing.get("train_seconds"), count)
         for name, seconds in _read(own).items():
             self._learn(name, seconds)
+
+    def _learn_training(self, name: str | None, seconds: object, times: object) -> None:
+        for stage in ("train", "search"):  # The records do not say which of the two a name is, and no name is both.
+            self._learn(f"{stage}@{name}", seconds, times)
 
     def _learn(self, name: str, seconds: object, times: object = 1) -> None:
         try:
