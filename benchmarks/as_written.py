@@ -1,6 +1,6 @@
 """One variant as the documents' scripts train it: float32 arrays into Keras's `fit`, on all cores.
 
-    python -m benchmarks.as_written VARIANT [--epochs N]
+    python -m benchmarks.as_written VARIANT [--epochs N] [--seed N]
 
 prints the seconds of each epoch and the test accuracy as JSON. A search takes its trials one after another.
 """
@@ -74,9 +74,10 @@ def main() -> None:
     options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     options.add_argument("variant")
     options.add_argument("--epochs", type=int)
+    options.add_argument("--seed", type=int, default=0)
     given = options.parse_args()
     declared = parameters.read()
-    keras.utils.set_random_seed(0)
+    keras.utils.set_random_seed(given.seed)
     if given.variant not in (declared.get("searches") or {}):
         print(json.dumps(train(parameters.variant(declared, given.variant), given.epochs)))
         return

@@ -1,6 +1,6 @@
 """One variant, one seed, as this pipeline trains it: the other side of `benchmarks.as_written`.
 
-    python -m benchmarks.here VARIANT [--seed N]
+    python -m benchmarks.here VARIANT [--epochs N] [--seed N]
 
 prints the seconds of training, building its graphs included, and the test accuracy as JSON.
 """
@@ -35,9 +35,12 @@ def train(variant: dict[str, Any], seed: int) -> dict[str, Any]:
 def main() -> None:
     options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     options.add_argument("variant")
+    options.add_argument("--epochs", type=int)
     options.add_argument("--seed", type=int, default=0)
     given = options.parse_args()
-    print(json.dumps(train(parameters.variant(parameters.read(), given.variant), given.seed)))
+    variant = parameters.variant(parameters.read(), given.variant)
+    variant["epochs"] = given.epochs or variant["epochs"]
+    print(json.dumps(train(variant, given.seed)))
 
 
 if __name__ == "__main__":
