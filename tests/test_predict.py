@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import re
@@ -27,11 +28,10 @@ from replica.training import Trainer
 @pytest.fixture(scope="module")
 def project(tmp_path_factory):
     """A folder with trained variants, the working folder of this module."""
-    folder, before = tmp_path_factory.mktemp("trained"), Path.cwd()
-    os.chdir(folder)
-    trained.make(folder)
-    yield folder
-    os.chdir(before)
+    folder = tmp_path_factory.mktemp("trained")
+    with contextlib.chdir(folder):
+        trained.make(folder)
+        yield folder
 
 
 def replica(project: Path, *words: str) -> subprocess.CompletedProcess[str]:

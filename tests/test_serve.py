@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import http.client
 import io
 import json
@@ -13,7 +14,6 @@ import socket
 import subprocess
 import sys
 import threading
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -30,11 +30,10 @@ from replica.predict import Predictor
 @pytest.fixture(scope="module")
 def project(tmp_path_factory):
     """A folder with trained variants, the working folder of this module."""
-    folder, before = tmp_path_factory.mktemp("trained"), Path.cwd()
-    os.chdir(folder)
-    trained.make(folder)
-    yield folder
-    os.chdir(before)
+    folder = tmp_path_factory.mktemp("trained")
+    with contextlib.chdir(folder):
+        trained.make(folder)
+        yield folder
 
 
 def answering(name: str):
