@@ -7,6 +7,8 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from replica.imports import without
+
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 
@@ -25,7 +27,8 @@ def silence() -> Iterator[None]:
         os.close(nowhere)
 
 
-with silence():
+# Keras only asks whether these are there, for what no stage uses, and they take as long to import as TensorFlow.
+with silence(), without("matplotlib", "pandas", "scipy", "sklearn"):
     import keras
     import tensorflow as tf
 

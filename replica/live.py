@@ -8,9 +8,13 @@ from itertools import groupby
 from pathlib import Path
 from typing import Any
 
-import dvclive
 import yaml
-from dvclive.vscode import cleanup_dvclive_step_completed, mark_dvclive_step_completed
+
+from replica.imports import without
+
+with without("pandas"):
+    import dvclive
+    from dvclive.vscode import cleanup_dvclive_step_completed, mark_dvclive_step_completed
 
 os.environ["DVC_STUDIO_OFFLINE"] = "true"  # who has an account there would have each step posted
 

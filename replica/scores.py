@@ -15,11 +15,14 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from scipy.stats import binomtest
-from sklearn.dummy import DummyClassifier
-from sklearn.metrics import accuracy_score, confusion_matrix, f1_score, precision_recall_fscore_support
 
 from replica.errors import UserError
+from replica.imports import without
+
+with without("pandas"):
+    from scipy.stats import binomtest
+    from sklearn.dummy import DummyClassifier
+    from sklearn.metrics import accuracy_score, confusion_matrix, f1_score, precision_recall_fscore_support
 
 EPSILON = 1e-7  # Keras's backend epsilon, at which its own losses clip
 DUMMIES = ("most_frequent", "stratified")

