@@ -12,10 +12,10 @@ import json
 import time
 from typing import Any
 
+import keras  # before replica.backend, which leaves out what Keras imports without needing it
 import numpy as np
 
 from replica import networks, parameters, search
-from replica.backend import keras
 from replica.datasets import arrays
 
 

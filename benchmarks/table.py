@@ -16,6 +16,7 @@ Epochs that are left out as written are reckoned at the last one measured, which
 from __future__ import annotations
 
 import argparse
+import csv
 import json
 import os
 import statistics
@@ -104,7 +105,9 @@ def main() -> None:
         ours = repro(folder, ["replica", "repro", "--jobs", given.jobs], targets)
         seconds = {name: json.loads((folder / f"timings/{name}.json").read_text()) for name in names}
         scores = {name: json.loads((folder / f"metrics/{name}.json").read_text())["test"]["accuracy"] for name in names}
-        print(f"replica repro --jobs {given.jobs}: {ours:.0f} s", flush=True)
+        with (folder / ".dvc/tmp/replica/timeline.csv").open() as file:
+            busy = sum(float(stage["seconds"]) for stage in csv.DictReader(file))
+        print(f"replica repro --jobs {given.jobs}: {ours:.0f} s, {busy / ours:.2f} jobs at a time", flush=True)
         if given.dvc:
             clear(folder, names)
             single = repro(folder, ["dvc", "repro"], targets)
