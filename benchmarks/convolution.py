@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import statistics
 import time
+from collections.abc import Callable
 
 import numpy as np
 
@@ -24,7 +25,7 @@ def loop(image: np.ndarray, kernel: np.ndarray) -> np.ndarray:
     return result
 
 
-def seconds(function, *arguments) -> float:
+def seconds(function: Callable[..., np.ndarray], *arguments: np.ndarray) -> float:
     began = time.perf_counter()
     function(*arguments)
     return time.perf_counter() - began

@@ -31,7 +31,8 @@ def main() -> None:
     for image in x:
         page = Image.new("L", PAGE, 255)
         ink = Image.fromarray(255 - image[..., 0]).resize((SIDE, SIDE))
-        page.paste(ink, tuple(int(random.integers(0, side - SIDE)) for side in PAGE))
+        left, top = (int(random.integers(0, side - SIDE)) for side in PAGE)
+        page.paste(ink, (left, top))
         seen.append(predictor.see(page))
     for name, images in (("originals", x), ("on a page", np.stack(seen))):
         print(f"{name}: {np.mean(predictor.probabilities(images).argmax(axis=1) == y):.1%} of {len(y)}")

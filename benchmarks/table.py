@@ -44,6 +44,14 @@ def call(*command: str, cwd: Path = ROOT) -> str:
     ).stdout
 
 
+def documented(declared: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    """The documents' variants and searches on images, as declared."""
+    claims = parameters.read(ROOT / "claims.yaml")
+    names = {name for document in claims["documents"].values() for name in document["variants"]}
+    entries = {**declared["variants"], **declared["searches"]}
+    return {name: entry for name, entry in entries.items() if name in names and entry["dataset"] != "spiral"}
+
+
 def clone(folder: Path, kept: set[str], first: list[str]) -> None:
     """This repository's last commit with one seed each and the variants in `kept`; data and `first` are made."""
     call("git", "clone", "-q", str(ROOT), str(folder))
@@ -87,14 +95,7 @@ def main() -> None:
     options.add_argument("--jobs", default="2")
     given = options.parse_args()
     declared = parameters.read(ROOT / "params.yaml")
-    claims = parameters.read(ROOT / "claims.yaml")
-    documents = {name for document in claims["documents"].values() for name in document["variants"]}
-    whole = {
-        name: entry["epochs"]
-        for group in ("variants", "searches")
-        for name, entry in declared[group].items()
-        if name in documents and entry["dataset"] in ("mnist", "cifar10")
-    }
+    whole = {name: entry["epochs"] for name, entry in documented(declared).items()}
     names = given.names or list(whole)
     targets = [f"{'choose' if name in declared['searches'] else 'evaluate'}@{name}" for name in given.names]
 

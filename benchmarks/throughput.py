@@ -102,7 +102,8 @@ def main() -> None:
     options.add_argument("--one", nargs=2, metavar=("SETTING", "NAME"), help=argparse.SUPPRESS)
     given = options.parse_args()
     if given.one:
-        one(*given.one, given.images)
+        setting, name = given.one
+        one(setting, name, given.images)
         return
     from replica import parameters
 
