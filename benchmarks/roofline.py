@@ -8,7 +8,7 @@ thread trains after a first epoch, and the product as a share of the rate at whi
 matrices of 2,048 rows, at the same precision. `--jobs` processes of one thread do so at once; figures are one's.
 
 At the end, the operations of the whole table (the documents' variants on images and the search, every epoch, with the
-scoring of the validation images) and the seconds they take at that rate. Four minutes.
+scoring of the validation images) and the seconds they take at that rate. Two minutes.
 """
 
 from __future__ import annotations
