@@ -1,4 +1,4 @@
-"""Imports that take a third of the time: a library's optional companions stay away, and the collector waits."""
+"""Imports in less than half of the time: a library's optional companions stay away, and the collector waits."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ def without(*names: str) -> Iterator[None]:
 
     A library that only asks whether another is there (`try: import pandas`) takes its way without it. Afterwards
     anyone may import them. What the block has loaded lives as long as the process: the garbage collector is told to
-    pass it over, which halves an import of 100,000 objects and spares walking through them at the end.
+    pass it over, which is a fifth of TensorFlow's import, and most of a second when its process ends.
     """
     hidden = [name for name in names if name not in sys.modules]
     collecting = gc.isenabled()

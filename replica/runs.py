@@ -11,11 +11,11 @@ from typing import Any
 
 import numpy as np
 
-from replica import networks, training
+from replica import networks, quicker, training
 from replica.backend import keras, tf
 from replica.training import Rows, Trainer
 
-CODE = (networks.__file__, training.__file__, __file__)
+CODE = (networks.__file__, quicker.__file__, training.__file__, __file__)
 
 
 def fingerprint(variant: dict[str, Any], images: dict[str, np.ndarray], hashes: Any) -> str:
@@ -63,8 +63,7 @@ def save(run: Path, trainer: Trainer, history: Rows, images: dict[str, np.ndarra
     shutil.rmtree(part, ignore_errors=True)
     part.mkdir(parents=True)
     trainer.model.save_weights(part / "model.weights.h5")
-    architecture = json.loads(trainer.model.to_json())
-    architecture.pop("compile_config", None)  # it names our metric, which no one else could load
+    architecture = json.loads(trainer.architecture)
     (part / "architecture.json").write_text(json.dumps(architecture, indent=2) + "\n")
     model = {"precision": trainer.precision, **networks.description(trainer.model)}
     (part / "model.json").write_text(json.dumps(model, indent=2) + "\n")

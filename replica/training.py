@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from replica import networks
+from replica import networks, quicker
 from replica.backend import keras, tf
 
 IMAGES_A_CALL = 4096
@@ -71,7 +71,9 @@ class Trainer:
         self.epochs, self.batch_size, self.seed = variant["epochs"], variant["batch_size"], seed
         self.classes, self.precision = classes, precision_of(variant["precision"])
         prepare(seed, self.precision)
-        self.model = networks.network(variant, x.shape[1:], images=x.dtype == np.uint8)
+        plain = networks.network(variant, x.shape[1:], images=x.dtype == np.uint8)
+        self.architecture = plain.to_json()
+        self.model = quicker.network(plain)
         self.loss = networks.loss(variant, self.model)
         self.model.compile(
             networks.optimizer(variant["optimizer"]),
@@ -81,7 +83,7 @@ class Trainer:
             jit_compile=False,  # XLA was 2 to 9 times slower on CPUs
         )
         self.model.optimizer.build(self.model.trainable_variables)
-        self.forward = tf.function(lambda x: self.model(x, training=False), jit_compile=False)
+        self.forward = tf.function(lambda x: self.model(x, training=False), autograph=False, jit_compile=False)
         self.x, self.y = tf.constant(x), tf.constant(self.targets(y))
 
     def targets(self, y: np.ndarray) -> np.ndarray:
@@ -136,7 +138,7 @@ class Trainer:
         one smaller batch, as in `fit`.
         """
 
-        @tf.function(jit_compile=False)
+        @tf.function(autograph=False, jit_compile=False)
         def batch(rows: tf.Tensor) -> None:
             step((tf.gather(x, rows), tf.gather(y, rows)))
 

@@ -68,4 +68,4 @@ def test_only_training_and_networks_know_tensorflow():
     }
     assert heavy == {"replica/backend.py"}
     users = {file.stem for file in (ROOT / "replica").rglob("*.py") if ROOT / "replica/backend.py" in imports(file)}
-    assert users == {"networks", "training", "runs", "saved"}
+    assert users == {"networks", "quicker", "training", "runs", "saved"}
