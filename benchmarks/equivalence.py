@@ -26,7 +26,7 @@ from replica.datasets import arrays
 SETTINGS = {"precision": ("float32", "mixed_bfloat16"), "dropout": ("Keras's", "ours")}
 VARIANTS = {
     "precision": ("mnist_mlp", "mnist_relu", "mnist_conv_adam", "cifar10_strided_5k", "cifar10_deep_5k"),
-    "dropout": ("cifar10_strided_5k", "cifar10_maxpool_5k", "cifar10_deep_5k"),
+    "dropout": ("cifar10_deep_5k", "cifar10_strided_5k", "photos10_strided"),
 }
 
 
