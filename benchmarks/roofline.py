@@ -5,7 +5,8 @@
 For each variant: the floating-point operations of one image's training step in its convolutions and dense layers
 (forward, gradient of the kernels, gradient of the inputs but for the first layer's), the images a second that one
 thread trains after a first epoch, and the product as a share of the rate at which TensorFlow multiplies two square
-matrices of 2,048 rows, at the same precision. `--jobs` processes of one thread do so at once; figures are one's.
+matrices of 2,048 rows, at the same precision; the same of scoring, which is the forward part alone. `--jobs` processes
+of one thread do so at once; figures are one's.
 
 At the end, the operations of the whole table (the documents' variants on images and the search, every epoch, with the
 scoring of the validation images) and the seconds they take at that rate. Two minutes.
@@ -86,10 +87,13 @@ def one(name: str, images: int) -> dict[str, Any]:
     epoch = trainer.walk(trainer.model.train_step, trainer.x, trainer.y, trainer.batch_size)
     kind = tf.bfloat16 if trainer.precision == "mixed_bfloat16" else tf.float32
     a, b = (tf.cast(tf.random.stateless_normal((SIDE, SIDE), (0, seed)), kind) for seed in (0, 1))
+    forward, step = operations(trainer.model)
     return {
         "precision": trainer.precision,
-        "operations": operations(trainer.model)[1],
+        "operations": step,
         "rate": images / seconds(lambda: list(epoch(np.arange(images)))),
+        "score operations": forward,
+        "score rate": images / seconds(lambda: trainer.probabilities(data.x_train[:images])),
         "peak": 2 * SIDE**3 / seconds(lambda: tf.matmul(a, b).numpy(), 20),
     }
 
@@ -104,21 +108,24 @@ def main() -> None:
     if given.one:
         print(json.dumps(one(given.names[0], given.images)))
         return
-    print("| variant | precision | Mflop an image | images/s | Gflop/s | large matrices, Gflop/s | share |")
-    print("| --- | --- | --- | --- | --- | --- | --- |")
+    print(
+        "| variant | precision | large matrices, Gflop/s | training, Mflop an image | images/s | share "
+        "| scoring, Mflop an image | images/s | share |"
+    )
+    print("| --- " * 9 + "|")
     peaks = []
     for name in given.names:
         command = [sys.executable, "-m", "benchmarks.roofline", "--one", name, "--images", str(given.images)]
         running = [subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) for _ in range(given.jobs)]
         figures = [json.loads(process.communicate()[0].splitlines()[-1]) for process in running]
-        each = figures[0]["operations"]
-        rate, peak = (statistics.mean(figure[key] for figure in figures) for key in ("rate", "peak"))
+        peak = statistics.mean(figure["peak"] for figure in figures)
         peaks.append(peak)
-        print(
-            f"| {name} | {figures[0]['precision']} | {each / 1e6:.1f} | {rate:,.0f} | {each * rate / 1e9:.0f} "
-            f"| {peak / 1e9:.0f} | {each * rate / peak:.0%} |",
-            flush=True,
-        )
+        cells = []
+        for what in ("", "score "):
+            each = figures[0][f"{what}operations"]
+            rate = statistics.mean(figure[f"{what}rate"] for figure in figures)
+            cells.append(f"{each / 1e6:.1f} | {rate:,.0f} | {each * rate / peak:.0%}")
+        print(f"| {name} | {figures[0]['precision']} | {peak / 1e9:.0f} | {' | '.join(cells)} |", flush=True)
     total, peak = whole_table(), given.jobs * statistics.median(peaks)
     print(f"\nthe whole table: {total / 1e12:,.0f} Tflop, {total / peak:,.0f} s at {given.jobs} times that rate")
 
