@@ -54,17 +54,19 @@ def main() -> None:
         variant = parameters.variant(declared, name)
         runs = np.array([[accuracy(variant, seed, how) for how in settings] for seed in seeds])
         plain, quick = runs.mean(axis=0)
-        margin = float(np.diff(scores.wilson(plain, len(arrays.load(variant["dataset"]).y_test)))[0]) / 2
+        low, high = scores.wilson(plain, len(arrays.load(variant["dataset"]).y_test))
+        margin = (high - low) / 2
         difference = runs[:, 1] - runs[:, 0]
         interval = stats.ttest_1samp(difference, 0).confidence_interval(0.9)
         p = max(
             stats.ttest_1samp(difference, -margin, alternative="greater").pvalue,
             stats.ttest_1samp(difference, margin, alternative="less").pvalue,
         )
-        mean, low, high = (f"{100 * value:+.2f}" for value in (difference.mean(), interval.low, interval.high))
+        cells = [f"{100 * value:+.2f}" for value in (difference.mean(), interval.low, interval.high)]
         print(
             f"| {name} | {seeds[0]} to {seeds[-1]} | {100 * plain:.2f}% | {100 * quick:.2f}% "
-            f"| {mean} ({low} to {high}) | ±{100 * margin:.2f} | {p:.4f} | {'yes' if p < 0.05 else 'not shown'} |",
+            f"| {cells[0]} ({cells[1]} to {cells[2]}) | ±{100 * margin:.2f} | {p:.4f} "
+            f"| {'yes' if p < 0.05 else 'not shown'} |",
             flush=True,
         )
 

@@ -90,10 +90,11 @@ def one(name: str, images: int) -> dict[str, Any]:
     forward, step = operations(trainer.model)
     return {
         "precision": trainer.precision,
-        "operations": step,
-        "rate": images / seconds(lambda: list(epoch(np.arange(images)))),
-        "score operations": forward,
-        "score rate": images / seconds(lambda: trainer.probabilities(data.x_train[:images])),
+        "operations": {"training": step, "scoring": forward},
+        "rate": {
+            "training": images / seconds(lambda: list(epoch(np.arange(images)))),
+            "scoring": images / seconds(lambda: trainer.probabilities(data.x_train[:images])),
+        },
         "peak": 2 * SIDE**3 / seconds(lambda: tf.matmul(a, b).numpy(), 20),
     }
 
@@ -121,9 +122,8 @@ def main() -> None:
         peak = statistics.mean(figure["peak"] for figure in figures)
         peaks.append(peak)
         cells = []
-        for what in ("", "score "):
-            each = figures[0][f"{what}operations"]
-            rate = statistics.mean(figure[f"{what}rate"] for figure in figures)
+        for what, each in figures[0]["operations"].items():
+            rate = statistics.mean(figure["rate"][what] for figure in figures)
             cells.append(f"{each / 1e6:.1f} | {rate:,.0f} | {each * rate / peak:.0%}")
         print(f"| {name} | {figures[0]['precision']} | {peak / 1e9:.0f} | {' | '.join(cells)} |", flush=True)
     total, peak = whole_table(), given.jobs * statistics.median(peaks)

@@ -10,6 +10,7 @@ training and test images again, in a process of its own.
 
 from __future__ import annotations
 
+import argparse
 import functools
 import json
 import os
@@ -66,18 +67,24 @@ def scoring(name: str) -> float:
     return time.perf_counter() - began
 
 
-def repro_once() -> None:
-    """`dvc repro` that parses a parameter file only once."""
+def repro_once() -> int:
+    """`dvc repro` that parses a parameter file only once; returns its exit status."""
     from dvc.cli import main as dvc
     from dvc.dependency import param
 
     param.load_path = functools.cache(param.load_path)
-    sys.exit(dvc(["repro"]))
+    return dvc(["repro"])
 
 
 def main() -> None:
-    if len(sys.argv) > 1:
-        print(scoring(sys.argv[2])) if sys.argv[1] == "--scoring" else repro_once()
+    options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    options.add_argument("--params-once", action="store_true", help="`dvc repro` that parses params.yaml once, alone")
+    options.add_argument("--scoring", metavar="VARIANT", help="the seconds of one variant's scoring, alone")
+    given = options.parse_args()
+    if given.params_once:
+        sys.exit(repro_once())
+    if given.scoring:
+        print(scoring(given.scoring))
         return
     yaml = YAML()
     commands = {name: stage["cmd"] for name, stage in yaml.load(ROOT / "dvc.lock")["stages"].items()}
