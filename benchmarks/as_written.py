@@ -15,8 +15,9 @@ from typing import Any
 import keras  # before replica.backend, which leaves out what Keras imports without needing it
 import numpy as np
 
-from replica import networks, parameters, search
-from replica.datasets import arrays
+from replica.common import arrays, parameters
+from replica.search import draws
+from replica.training import networks
 
 
 class Epochs(keras.callbacks.Callback):
@@ -82,7 +83,7 @@ def main() -> None:
         print(json.dumps(train(parameters.variant(declared, given.variant), given.epochs)))
         return
     entry = parameters.entry_of(declared, "searches", given.variant)
-    trials = [train(parameters.trial(declared, given.variant, values), given.epochs) for values in search.draws(entry)]
+    trials = [train(parameters.trial(declared, given.variant, values), given.epochs) for values in draws.trials(entry)]
     print(json.dumps({"seconds": np.sum([trial["seconds"] for trial in trials], axis=0).tolist()}))
 
 

@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from replica.convolution import convolve
+from replica.convolution.arithmetic import convolve
 
 ROUNDS = 5
 

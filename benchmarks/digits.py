@@ -12,8 +12,8 @@ import argparse
 import numpy as np
 from PIL import Image
 
-from replica.datasets import arrays
-from replica.predict import Predictor
+from replica.commands.predict.predict import Predictor
+from replica.common import arrays
 
 PAGE, SIDE = (500, 400), 280  # width and height; pixels a side of a digit's square
 

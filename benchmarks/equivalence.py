@@ -20,8 +20,9 @@ import numpy as np
 from scipy import stats
 
 from benchmarks import here
-from replica import parameters, quicker, scores
-from replica.datasets import arrays
+from replica.common import arrays, parameters
+from replica.evaluation import scores
+from replica.training import layers
 
 SETTINGS = {"precision": ("float32", "mixed_bfloat16"), "dropout": ("Keras's", "ours")}
 VARIANTS = {
@@ -34,7 +35,7 @@ def accuracy(variant: dict[str, Any], seed: int, setting: str) -> float:
     """Test accuracy of one run."""
     if setting in SETTINGS["precision"]:
         variant = {**variant, "precision": setting}
-    plain = mock.patch.object(quicker, "network", lambda network: network) if setting == "Keras's" else nullcontext()
+    plain = mock.patch.object(layers, "network", lambda network: network) if setting == "Keras's" else nullcontext()
     with plain:
         return here.train(variant, seed)["test_accuracy"]
 

@@ -12,9 +12,8 @@ import json
 import time
 from typing import Any
 
-from replica import parameters
-from replica.datasets import arrays
-from replica.training import Trainer
+from replica.common import arrays, parameters
+from replica.training.trainer import Trainer
 
 
 def train(variant: dict[str, Any], seed: int) -> dict[str, Any]:

@@ -27,10 +27,11 @@ from typing import Any
 import numpy as np
 
 from benchmarks.table import ROOT, documented
-from replica import networks, parameters, search
-from replica.backend import keras, tf
-from replica.datasets import arrays
-from replica.training import Trainer
+from replica.common import arrays, parameters
+from replica.search import draws
+from replica.training import networks
+from replica.training.backend import keras, tf
+from replica.training.trainer import Trainer
 
 LARGEST = ("cifar10_model5", "cifar10_four_conv", "cifar10_model4", "cifar10_deep_50k_long", "mnist_adadelta")
 SIDE = 2048
@@ -72,8 +73,8 @@ def whole_table() -> float:
     total = 0.0
     for name in documented(declared):
         if name in declared["searches"]:
-            draws = search.draws(declared["searches"][name])
-            total += sum(of_training(parameters.trial(declared, name, values)) for values in draws)
+            trials = draws.trials(declared["searches"][name])
+            total += sum(of_training(parameters.trial(declared, name, values)) for values in trials)
         else:
             total += of_training(parameters.variant(declared, name))
     return total

@@ -54,9 +54,8 @@ def timed(command: str, folder: Path) -> tuple[float, float]:
 
 def scoring(name: str) -> float:
     """Seconds that a variant's network takes to score what a training scores at its end."""
-    from replica import parameters
-    from replica.datasets import arrays
-    from replica.training import Trainer
+    from replica.common import arrays, parameters
+    from replica.training.trainer import Trainer
 
     variant = parameters.variant(parameters.read(), name)
     data = arrays.load(variant["dataset"])

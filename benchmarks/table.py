@@ -32,7 +32,7 @@ import numpy as np
 from ruamel.yaml import YAML
 from scipy import stats
 
-from replica import parameters
+from replica.common import parameters
 
 ROOT = Path(__file__).parent.parent
 PYTHON = sys.executable

@@ -42,7 +42,7 @@ def images(variant: dict[str, Any], count: int) -> tuple[np.ndarray, np.ndarray]
 
 
 def ours(variant: dict[str, Any], count: int) -> float:
-    from replica.training import Trainer
+    from replica.training.trainer import Trainer
 
     x, y = images(variant, count)
     ends: list[float] = []
@@ -87,7 +87,7 @@ def one(setting: str, name: str, count: int) -> None:
         variant = json.loads(os.environ["VARIANT"])
         print(torch(variant, count, setting.partition(" ")[2]))
         return
-    from replica import parameters
+    from replica.common import parameters
 
     variant = parameters.variant(parameters.read(ROOT / "params.yaml"), VARIANTS[name])
     precision = setting.partition(" ")[2]
@@ -105,7 +105,7 @@ def main() -> None:
         setting, name = given.one
         one(setting, name, given.images)
         return
-    from replica import parameters
+    from replica.common import parameters
 
     declared = parameters.read(ROOT / "params.yaml")
     settings = ["fit", "ours float32", "ours mixed_bfloat16"]

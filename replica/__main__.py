@@ -9,8 +9,8 @@ from typing import Annotated, Any
 
 import typer
 
-from replica import parameters
-from replica.errors import UserError
+from replica.common import parameters
+from replica.common.errors import UserError
 
 app = typer.Typer(
     no_args_is_help=True, rich_markup_mode="markdown", pretty_exceptions_enable=False, help=__doc__, add_completion=True
@@ -47,7 +47,7 @@ def variants(
 
     Examples: `replica variants`, `replica variants mnist_cnn`
     """
-    from replica import overview
+    from replica.commands import overview
 
     overview.show(parameters.read(), names or [])
 
@@ -62,7 +62,7 @@ def table(
 
     Examples: `replica table`, `replica table sample`, `replica table mnist_mlp mnist_cnn`
     """
-    from replica import overview
+    from replica.commands import overview
 
     overview.results(parameters.read(), names or [])
 
@@ -78,7 +78,7 @@ def repro(
 
     Examples: `replica repro`, `replica repro sample --jobs 2`
     """
-    from replica.engine import reproduce
+    from replica.commands.repro import reproduce
 
     check_all(parameters.read())
     # The stages start as `python -m …`: this environment's, also where it has not been activated.
@@ -102,10 +102,10 @@ def dataset(
 
     Examples: `replica dataset flowers own/flowers --shape 32,32,3`, `replica dataset letters letters.npz`
     """
-    from replica import own_data
+    from replica.commands import dataset
 
-    settings = own_data.settings(shape, test_share, seed, names, classes)
-    print(own_data.declare(name, path, update, kind, settings))
+    settings = dataset.settings(shape, test_share, seed, names, classes)
+    print(dataset.declare(name, path, update, kind, settings))
 
 
 @app.command()
@@ -118,7 +118,7 @@ def predict(
 
     Examples: `replica predict mnist_5k_cnn digit.png`, `replica predict cifar10_four_conv *.jpg --json`
     """
-    from replica import predict as asked
+    from replica.commands.predict import predict as asked
 
     asked.show(asked.predict(variant, files), as_json)
 
@@ -132,7 +132,7 @@ def serve(
 
     Examples: `replica serve mnist_5k_cnn`, `replica serve cifar10_four_conv --port 0`
     """
-    from replica import serve as page
+    from replica.commands.predict import serve as page
 
     page.serve(variant, port)
 
@@ -160,7 +160,7 @@ def sweep(
     `replica sweep mnist_5k_mlp -S 'optimizer.SGD.learning_rate=log(1e-3,1)' -S epochs=5 --trials 10`,
     `replica sweep mnist_5k_mlp -S 'layers.1.Dense.units=32,64,128' --sampler grid --jobs 2`
     """
-    from replica.sweep.run import sweep as run
+    from replica.commands.sweep.run import sweep as run
 
     # Trials start as `python -m …`, as the stages do.
     os.environ["PATH"] = os.pathsep.join((str(Path(sys.executable).parent), os.environ.get("PATH", "")))
@@ -179,18 +179,18 @@ def compare(
 
     Examples: `replica compare HEAD`, `replica compare main my-experiment`, `replica compare main --markdown`
     """
-    from replica import comparison_tables
-    from replica.compare import compare as compared
+    from replica.commands.compare import tables
+    from replica.commands.compare.compare import compare as compared
 
     if markdown and as_json:
         raise UserError("replica compare: got --json and --markdown; allowed: one of them")
     found = compared(before, after)
     if as_json:
-        print(comparison_tables.dump(found))
+        print(tables.dump(found))
     elif markdown:
-        print(comparison_tables.markdown(found, everything))
+        print(tables.markdown(found, everything))
     else:
-        comparison_tables.show(found, everything)
+        tables.show(found, everything)
 
 
 @app.command()
@@ -208,7 +208,7 @@ def plots(
     Examples: `replica plots`, `replica plots plots/variants/mnist_mlp/history.csv --format svg`,
     `replica plots --rev main --rev workspace`, `replica plots --offline`
     """
-    from replica import plots
+    from replica.commands import plots
 
     if offline:
         print(f"{plots.offline()}: pages of `dvc plots` need no network now")
@@ -225,7 +225,7 @@ def seconds() -> None:
 
     Example: `dvc repro && replica seconds`
     """
-    from replica import timings
+    from replica.training import timings
 
     declared = parameters.read()
     names = [*declared["variants"], *(declared.get("searches") or {})]
@@ -235,13 +235,13 @@ def seconds() -> None:
 
 def check_all(declared: dict[str, Any]) -> None:
     """Check params.yaml and, unless a stage asks, one's own data: a stage works on the copy it was declared with."""
-    from replica import schema
+    from replica.schema import check
 
-    schema.check(declared)
+    check.check(declared)
     if "DVC_STAGE" not in os.environ and any("path" in entry for entry in declared["datasets"].values()):
-        from replica import own_data
+        from replica.commands import dataset
 
-        own_data.check(declared)
+        dataset.check_own(declared)
 
 
 def main() -> None:

@@ -4,9 +4,10 @@ from pathlib import Path
 
 import numpy as np
 
-from replica import parameters, scores, search, stage, tables
-from replica.datasets import arrays
-from replica.figures import search as figures
+from replica.common import arrays, files, parameters, stage
+from replica.evaluation import scores
+from replica.search import draws
+from replica.search import figures as figures
 
 
 def main(name: str) -> None:
@@ -15,24 +16,24 @@ def main(name: str) -> None:
     names = list(entry["space"])
     data = arrays.load(entry["dataset"])
     trials, history, folders = [], [], []
-    for number, hyperparameters in enumerate(search.draws(entry)):
+    for number, hyperparameters in enumerate(draws.trials(entry)):
         seed = parameters.trial(declared, name, hyperparameters)["seeds"][0]
         folders.append(Path("models", name, f"trial-{number}", f"seed-{seed}"))
-        rows = tables.history(folders[-1], seed)
+        rows = files.history(folders[-1], seed)
         history += [(number, *row) for row in rows]
         last = {f"{of}_{metric}": value for epoch, value, metric, of, _ in rows if epoch == rows[-1][0]}
         trials.append({"trial": number, **{key: hyperparameters[key] for key in names}, **last})
 
-    chosen = search.best(trials)
+    chosen = draws.best(trials)
     probabilities = scores.probabilities(folders[chosen["trial"]] / "test.npy", (len(data.y_test), len(data.classes)))
     test = scores.score(data.y_test, probabilities)
     low, high = scores.wilson(test["accuracy"], len(data.y_test))
     plots = Path("plots/searches", name)
-    tables.write(plots / "trials.csv", list(trials[0]), [list(trial.values()) for trial in trials])
-    tables.write(plots / "history.csv", ("trial", *tables.HISTORY), history)
+    files.write_csv(plots / "trials.csv", list(trials[0]), [list(trial.values()) for trial in trials])
+    files.write_csv(plots / "history.csv", ("trial", *files.HISTORY), history)
     figures.parallel(trials, names, plots / "parallel.png")
     figures.scatter(trials, names, plots / "scatter.png")
-    scores.dump(
+    files.write_json(
         {
             "trials": len(trials),
             "best": {"trial": chosen["trial"], **{key: chosen[key] for key in names}},
@@ -42,7 +43,7 @@ def main(name: str) -> None:
         },
         Path("metrics", f"{name}.json"),
     )
-    scores.dump({"accuracy": test["accuracy"]}, Path("metrics", "test", f"{name}.json"))
+    files.write_json({"accuracy": test["accuracy"]}, Path("metrics", "test", f"{name}.json"))
 
 
 if __name__ == "__main__":

@@ -1,15 +1,16 @@
 """Convolution by hand: the documents' numbers computed, and their pictures: `python -m stages.convolution`."""
 
+from importlib import resources
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from replica import convolution, parameters, scores, stage
-from replica.convolution import convolve, max_pool, output_size, relu
-from replica.datasets import arrays, packages
-from replica.errors import UserError
-from replica.figures import convolution as figures
+from replica.common import arrays, files, parameters, stage
+from replica.common.errors import UserError
+from replica.convolution import arithmetic
+from replica.convolution import figures as figures
+from replica.convolution.arithmetic import convolve, max_pool, output_size, relu
 
 
 def main() -> None:
@@ -17,7 +18,7 @@ def main() -> None:
         compute(parameters.read()["convolution"])
     except KeyError as error:
         raise UserError(f"params.yaml: convolution: {error} is missing") from None
-    except (TypeError, ValueError, IndexError, AttributeError) as error:
+    except (TypeError, ValueError, IndexError, AttributeError, ImportError, OSError) as error:
         raise UserError(f"params.yaml: convolution: {error}") from None
 
 
@@ -32,13 +33,13 @@ def compute(declared: dict[str, Any]) -> None:
     outline = pictures["outline"]
     sizes = [output_size(32, 3, stride=2, padding=1)]
     sizes.append(output_size(sizes[0], 3, stride=2, padding=1))
-    scores.dump(
+    files.write_json(
         {
             "A": {
                 "valid": convolve(x, kernel),
                 "relu": relu(convolve(x, kernel, bias=100)),
                 "pooled": max_pool(x),
-                "parameters": [convolution.parameters(3, 3, channels, 32)[0] for channels in (1, 3)],
+                "parameters": [arithmetic.parameters(3, 3, channels, 32)[0] for channels in (1, 3)],
             },
             "B": {
                 "valid": convolve(np.array(b["array"]), np.array(b["kernel"])),
@@ -49,15 +50,17 @@ def compute(declared: dict[str, Any]) -> None:
                 "valid": convolve(np.array(d["array"]), outline),
                 "dilated_size": output_size(16, 2, stride=2, padding=1, dilation=4),
                 "sizes": sizes,
-                "receptive_field": convolution.receptive_field([(3, 1, 1), (3, 1, 1)]),
+                "receptive_field": arithmetic.receptive_field([(3, 1, 1), (3, 1, 1)]),
             },
         },
         Path("metrics/convolution.json"),
     )
+    package, _, inside = b["picture"].partition("/")
+    photograph = Path(str(resources.files(package) / inside))
     plots = Path("plots/convolution")
     figures.by_hand(digit, (top, left), side, kernel, 100, plots / "by_hand.png")
     figures.strokes(digit, kernel, a["biases"], plots / "digit.png")
-    figures.kernels(figures.grey(packages.path("convolution", b["picture"])), pictures, plots / "photograph.png")
+    figures.kernels(figures.grey(photograph), pictures, plots / "photograph.png")
 
 
 def formula_holds() -> bool:

@@ -3,7 +3,7 @@
 import shutil
 from pathlib import Path
 
-from replica import stage
+from replica.common import stage
 from replica.datasets import kinds
 
 

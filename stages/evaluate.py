@@ -3,10 +3,10 @@
 import json
 from pathlib import Path
 
-from replica import parameters, scores, stage, tables
-from replica.datasets import arrays
-from replica.errors import UserError
-from replica.figures import style, training
+from replica.common import arrays, files, parameters, stage
+from replica.common.errors import UserError
+from replica.evaluation import figures, scores
+from replica.figures import curves, style
 
 
 def main(name: str) -> None:
@@ -29,11 +29,11 @@ def main(name: str) -> None:
     first = variant["seeds"][0]
     model = json.loads(read(folders[first] / "model.json"))
     short, details = scores.evaluate(runs, labels, data.classes, model["params_total"])
-    history = [row for seed, folder in folders.items() for row in tables.history(folder, seed)]
+    history = [row for seed, folder in folders.items() for row in files.history(folder, seed)]
 
     plots = Path("plots", "variants", name)
-    tables.write(plots / "history.csv", tables.HISTORY, history)
-    tables.write(
+    files.write_csv(plots / "history.csv", files.HISTORY, history)
+    files.write_csv(
         plots / "confusion.csv",
         ("data", "actual", "predicted", "count"),
         (
@@ -50,25 +50,25 @@ def main(name: str) -> None:
         for classifier, parts in classifiers.items()
         for part, result in parts.items()
     }
-    tables.write(
+    files.write_csv(
         plots / "report.csv",
         ("classifier", "data", "class", "precision", "recall", "f1", "support"),
         (
-            (classifier, part, label, *figures.values())
+            (classifier, part, label, *columns.values())
             for classifier, parts in classifiers.items()
             for part, result in parts.items()
-            for label, figures in result["classes"].items()
+            for label, columns in result["classes"].items()
         ),
     )
-    mistaken = training.mistakes(data.x_test, data.y_test, runs[first]["test"], data.classes, name)
-    style.save(training.history(history, split, name), plots / "history.png")
-    style.save(training.confusion(matrices, data.classes, name), plots / "confusion.png")
+    mistaken = figures.mistakes(data.x_test, data.y_test, runs[first]["test"], data.classes, name)
+    style.save(curves.history(history, split, name), plots / "history.png")
+    style.save(figures.confusion(matrices, data.classes, name), plots / "confusion.png")
     style.save(mistaken, plots / "mistakes.png")
 
     details = {"summary": short, "precision": model["precision"], **details}
-    scores.dump(details, Path("metrics", "details", f"{name}.json"))
-    scores.dump(short, Path("metrics", f"{name}.json"))
-    scores.dump({"accuracy": short["test"]["accuracy"]}, Path("metrics", "test", f"{name}.json"))
+    files.write_json(details, Path("metrics", "details", f"{name}.json"))
+    files.write_json(short, Path("metrics", f"{name}.json"))
+    files.write_json({"accuracy": short["test"]["accuracy"]}, Path("metrics", "test", f"{name}.json"))
 
 
 def read(file: Path) -> str:

@@ -2,11 +2,11 @@
 
 from pathlib import Path
 
-from replica import cards, claims, page, parameters, scores, stage, tables
-from replica.claims_tests import figure_of
-from replica.errors import UserError
-from replica.figures import comparison
-from replica.results import Results
+from replica.common import files, parameters, stage
+from replica.common.errors import UserError
+from replica.report import cards, claims, figures, page
+from replica.report.results import Results
+from replica.report.verdicts import figure_of
 
 
 def main(part: str = "all") -> None:
@@ -24,12 +24,12 @@ def main(part: str = "all") -> None:
     if sample:
         shown = [card for card in shown if card.origin == "sample"]
     else:
-        figures = {
+        stated = {
             claim["variant"]: figure_of(claim["value"])[0]
             for claim in reported["claims"]
             if claim.get("quantity") == "test.accuracy"
         }
-        drawn = comparison.draw(reported["figures"], results, figures, Path("plots/comparison"))
+        drawn = figures.draw(reported["figures"], results, stated, Path("plots/comparison"))
         more = {
             Path("plots/datasets/mnist.png"): "The first training images of MNIST",
             Path("plots/datasets/cifar10.png"): "The first training images of CIFAR-10",
@@ -41,8 +41,8 @@ def main(part: str = "all") -> None:
         Path("report").mkdir(exist_ok=True)
         Path("report/claims.md").write_text(claims.markdown(judged))
         ran = [card for card in shown if card.ran]
-        tables.write(Path("plots/summary.csv"), cards.SUMMARY, map(cards.summary, ran))
-        scores.dump({card.name: card.metrics["test"]["accuracy"] for card in ran}, Path("metrics/summary.json"))
+        files.write_csv(Path("plots/summary.csv"), cards.SUMMARY, map(cards.summary, ran))
+        files.write_json({card.name: card.metrics["test"]["accuracy"] for card in ran}, Path("metrics/summary.json"))
 
     html = page.render(shown, judged, reported["documents"], results, drawn, sample)
     file = Path("report", "sample.html" if sample else "index.html")

@@ -2,14 +2,16 @@
 
 from pathlib import Path
 
-from replica import experiment, parameters, search, stage, timings
-from replica.live import Live
+from replica.common import parameters, stage
+from replica.search import draws
+from replica.training import experiment, timings
+from replica.training.live import Live
 
 
 def main(name: str) -> None:
     declared = parameters.read()
     entry = parameters.entry_of(declared, "searches", name)
-    trials = search.draws(entry)
+    trials = draws.trials(entry)
     folder = Path("models", name)
     seconds = {}
     with Live(Path("live", name), folder) as live:

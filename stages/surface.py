@@ -3,10 +3,16 @@
 from pathlib import Path
 
 import numpy as np
+from matplotlib.colors import LinearSegmentedColormap
 
-from replica import parameters, saved, stage, tables
-from replica.datasets import arrays, spiral
-from replica.figures import surface
+from replica.common import arrays, files, parameters, stage
+from replica.datasets import spiral
+from replica.figures import style
+from replica.training import runs
+
+EDGE = 6.0  # as far as the playground draws
+PIXELS = 241
+ANSWERS = LinearSegmentedColormap.from_list("answers", [style.BLUE, "#FFFFFF", style.VERMILLION])
 
 
 def main(name: str) -> None:
@@ -14,15 +20,46 @@ def main(name: str) -> None:
     data = arrays.load(variant["dataset"])
     losses = {}
     for seed in variant["seeds"]:
-        rows = tables.history(Path("models", name, f"seed-{seed}"), seed)
+        rows = files.history(Path("models", name, f"seed-{seed}"), seed)
         losses[seed] = {of: value for _, value, metric, of, _ in rows if metric == "loss"}
     best = min(losses, key=lambda seed: losses[seed]["training"])
-    side = np.linspace(-surface.EDGE, surface.EDGE, surface.PIXELS)
+    side = np.linspace(-EDGE, EDGE, PIXELS)
     grid = np.stack(np.meshgrid(side, side), axis=-1)
-    model = saved.load(Path("models", name, f"seed-{best}"))
+    model = runs.load(Path("models", name, f"seed-{best}"))
     outputs = model.predict(spiral.features(grid.reshape(-1, 2)), verbose=0).reshape(grid.shape[:2])
     note = f"start {best} of {len(losses)}, chosen by its training loss; test loss {losses[best]['test']:.4f}"
-    surface.draw(outputs, data, note, Path("plots", name, "surface.png"))
+    draw(outputs, data, note, Path("plots", name, "surface.png"))
+
+
+def draw(outputs: np.ndarray, data: arrays.Arrays, note: str, file: Path) -> None:
+    """Draw outputs from -1 (the first class) to +1 on the grid, training points filled and test points open.
+
+    Parameters
+    ----------
+    outputs
+        [PIXELS, PIXELS], over both coordinates from -EDGE to EDGE, the second downwards first.
+    data
+        Whose first two features are the coordinates.
+    """
+    made, axes = style.figure(5.6, 5.8, margins=(0.4, 0.35, 0.15, 0.85), title="The spiral", note=note)
+    ax = axes[0, 0]
+    extent = (-EDGE, EDGE, -EDGE, EDGE)
+    ax.imshow(
+        outputs, cmap=ANSWERS, vmin=-1, vmax=1, origin="lower", extent=extent, alpha=0.55, interpolation="bilinear"
+    )
+    for x, y, filled in ((data.x_train, data.y_train, True), (data.x_test, data.y_test, False)):
+        for label, colour in enumerate((style.BLUE, style.VERMILLION)):
+            spots = x[y == label]
+            ax.scatter(
+                spots[:, 0], spots[:, 1], s=14, linewidths=0.9, edgecolors=colour if not filled else "white",
+                facecolors=colour if filled else "none",
+                label=f"{data.classes[label]}, {'training' if filled else 'test'}",
+            )  # fmt: skip
+    ax.grid(False)
+    made.legend(
+        loc="upper left", bbox_to_anchor=(0.06, 0.945), ncols=4, borderaxespad=0, handletextpad=0.2, columnspacing=1
+    )
+    style.save(made, file)
 
 
 if __name__ == "__main__":

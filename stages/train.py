@@ -2,8 +2,9 @@
 
 from pathlib import Path
 
-from replica import experiment, parameters, stage, timings
-from replica.live import Live
+from replica.common import parameters, stage
+from replica.training import experiment, timings
+from replica.training.live import Live
 
 
 def main(name: str) -> None:

@@ -16,7 +16,7 @@ import yaml
 ROOT = Path(__file__).parent.parent
 
 
-LONG = ("test_tutorial.py", "test_queue.py", "test_sweep.py", "test_own_data.py", "test_extension.py", "test_dvc.py")
+LONG = ("test_tutorial.py", "test_queue.py", "test_sweep.py", "test_dataset.py", "test_extension.py", "test_dvc.py")
 
 
 def pytest_configure() -> None:

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import numpy as np
 
-from replica import scores, tables
+from replica.common import files
+from replica.evaluation import scores
 
 
 def variant(
@@ -41,8 +42,8 @@ def variant(
             p[np.arange(len(y)), guess] = 0.8
             runs[seed][data] = p
     short, details = scores.evaluate(runs, labels, [str(number) for number in range(classes)], params_total)
-    scores.dump(short, root / "metrics" / f"{name}.json")
-    scores.dump(details, root / "metrics/details" / f"{name}.json")
+    files.write_json(short, root / "metrics" / f"{name}.json")
+    files.write_json(details, root / "metrics/details" / f"{name}.json")
     history = [
         (epoch, value, metric, data, seed)
         for seed, accuracy in enumerate(accuracies)
@@ -53,4 +54,4 @@ def variant(
             ("loss", 0.05 + 2 * (1 - accuracy - more) + 0.5 ** (epoch / epochs * 6)),
         )
     ]
-    tables.write(root / "plots/variants" / name / "history.csv", tables.HISTORY, history)
+    files.write_csv(root / "plots/variants" / name / "history.csv", files.HISTORY, history)

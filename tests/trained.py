@@ -6,8 +6,9 @@ from pathlib import Path
 
 import yaml
 
-from replica import experiment, parameters
+from replica.common import parameters
 from replica.datasets import kinds, processed
+from replica.training import experiment
 
 ROOT = Path(__file__).parent.parent
 TRAINING = {"precision": "float32", "optimizer": "Adam", "batch_size": 32, "seeds": [3], "validation": 0.2}

@@ -6,9 +6,9 @@ from hashlib import sha256
 
 import numpy as np
 
+from replica.common.errors import UserError
 from replica.datasets import own
 from replica.datasets.declaration import Decoded, Own
-from replica.errors import UserError
 
 
 def check(name: str, declared: Decoded, arrays: dict[str, np.ndarray]) -> None:

@@ -14,11 +14,11 @@ from typing import Any
 import numpy as np
 from pydantic import TypeAdapter
 
-from replica import parameters
+from replica.common import parameters
+from replica.common.errors import UserError
 from replica.datasets import cifar10, idx, images, mlxtend, npz, photos, spiral
 from replica.datasets.declaration import Dataset
 from replica.datasets.mirrors import BadFileError
-from replica.errors import UserError
 
 KINDS: dict[str, ModuleType] = {
     "idx": idx,

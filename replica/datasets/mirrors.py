@@ -12,7 +12,7 @@ from typing import IO, Any, TypeVar
 import pooch
 import requests
 
-from replica.errors import UserError
+from replica.common.errors import UserError
 
 T = TypeVar("T")
 TIMEOUT = (10.0, 30.0)  # seconds to connect, and between two pieces of an answer

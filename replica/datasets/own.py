@@ -8,9 +8,9 @@ from contextlib import contextmanager
 
 import numpy as np
 
+from replica.common.errors import UserError
 from replica.datasets.declaration import Own
 from replica.datasets.mirrors import BadFileError
-from replica.errors import UserError
 
 CLASSES = 256  # a label is a byte
 SPLITS = ("train", "test")

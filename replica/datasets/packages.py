@@ -7,7 +7,7 @@ from hashlib import md5
 from importlib.util import find_spec
 from pathlib import Path
 
-from replica.errors import UserError
+from replica.common.errors import UserError
 
 
 def path(what: str, file: str) -> Path:

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import numpy as np
 
+from replica.datasets import samples
 from replica.datasets.checks import digest
 from replica.datasets.declaration import Decoded
-from replica.figures import samples
 
 
 def moments(x: np.ndarray) -> dict[str, float]:

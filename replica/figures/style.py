@@ -11,6 +11,7 @@ from typing import Any
 import matplotlib
 import numpy as np
 from cycler import cycler
+from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from PIL import Image
@@ -112,3 +113,9 @@ def save(made: Figure, file: Path) -> None:
     part = file.with_suffix(".part")
     image.save(part, "PNG", optimize=True)
     part.replace(file)
+
+
+def legend(made: Figure, ax: Axes) -> None:
+    """One row at the figure's top right, beside the title, where it hides nothing."""
+    handles, labels = ax.get_legend_handles_labels()
+    made.legend(handles, labels, loc="upper right", ncols=len(labels), bbox_to_anchor=(0.99, 0.99), borderaxespad=0)

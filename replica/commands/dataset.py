@@ -1,0 +1,243 @@
+"""Data of one's own: looked at, and declared in params.yaml."""
+
+from __future__ import annotations
+
+import os
+import re
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+
+from replica.commands import params_file
+from replica.common import parameters
+from replica.common.errors import UserError
+from replica.datasets import images, npz, own, pictures
+from replica.datasets.checks import digest
+from replica.datasets.declaration import ArrayNames, Images, Npz, Own
+from replica.datasets.mirrors import BadFileError
+from replica.schema import check
+
+KINDS: dict[str, tuple[ModuleType, type[Own]]] = {"images": (images, Images), "arrays": (npz, Npz)}
+NAME = re.compile(r"[A-Za-z]\w*", re.ASCII)
+KEPT = {"images": ("shape", "test_share", "seed"), "arrays": ("test_share", "seed", "names", "classes")}
+SHARE = 0.2
+LARGEST_SIDE = 256  # of pictures that are taken as large as they are
+
+
+def check_own(declared: dict[str, Any]) -> None:
+    """Compare one's own data, where they are at hand, with what they were when they were declared.
+
+    Raises
+    ------
+    UserError
+        With a line for each dataset that has changed.
+    """
+    check.each(declared["datasets"], lambda name: check_one(name, declared["datasets"][name]))
+
+
+def check_one(name: str, entry: dict[str, Any]) -> None:
+    if entry["kind"] in KINDS and Path(entry["path"]).exists():
+        module, model = KINDS[entry["kind"]]
+        with own.refusing(name):
+            own.verify(name, model.model_validate(entry), module.digest(Path(entry["path"])))
+
+
+def settings(
+    shape: str | None, test_share: float | None, seed: int | None, names: str | None, classes: str | None
+) -> dict[str, Any]:
+    """What the command line says, as params.yaml has it; None stays None."""
+    return {
+        "shape": sides(shape) if shape else None,
+        "test_share": test_share,
+        "seed": seed,
+        "names": pairs(names) if names else None,
+        "classes": [each.strip() for each in classes.split(",")] if classes else None,
+    }
+
+
+def sides(text: str) -> list[int]:
+    if not (found := re.fullmatch(r"([1-9]\d{0,3}),([1-9]\d{0,3}),([13])", text)):
+        allowed = "height,width,channels with 1 or 3 channels, such as 32,32,3"
+        raise UserError(f"replica dataset: --shape: got {text!r}; allowed: {allowed}")
+    return [int(each) for each in found.groups()]
+
+
+def pairs(text: str) -> dict[str, str]:
+    found = {}
+    for each in text.split(","):
+        key, _, theirs = each.partition("=")
+        check.known("replica dataset: --names", key, ArrayNames.model_fields, "array")
+        found[key] = theirs
+    return found
+
+
+def declare(name: str, path: str, update: bool, kind: str | None, settings: dict[str, Any]) -> str:
+    """Write a dataset's entry into params.yaml, and return what there is to say about it.
+
+    Parameters
+    ----------
+    name
+        Of letters, digits and underscores.
+    path
+        A folder of images, or an .npz file.
+    update
+        Look again at a dataset that is declared: what `settings` do not say stays as it is.
+    kind
+        `images` or `arrays`; None: as `path` looks.
+    settings
+        `shape`, `test_share`, `seed`, `names` and `classes` as in params.yaml; None or none: as the data are.
+
+    Raises
+    ------
+    UserError
+        Where the name or the data will not do.
+    """
+    there = parameters.read()["datasets"]
+    before = previous(name, there, update)
+    kind = kind or before.get("kind") or ("arrays" if Path(path).suffix == ".npz" else "images")
+    check.known("replica dataset: --kind", kind, KINDS, "kind")
+    place = Path(os.path.abspath(path))  # noqa: PTH100  (as typed: a link to another disk stays one)
+    if not place.exists():
+        raise UserError(f"replica dataset: {path}: no such file or folder")
+    if place.is_relative_to(Path.cwd()):
+        place = place.relative_to(Path.cwd())
+    kept = {key: before[key] for key in KEPT[kind] if key in before}
+    if kept.get("classes") == numbers(len(kept.get("classes", []))):
+        del kept["classes"]  # no names of anyone's
+    given = kept | {key: value for key, value in settings.items() if value is not None}
+    with own.refusing("replica dataset"):
+        entry = look(kind, place, given)
+        if settings.get("test_share") is not None and "test_share" not in entry:
+            raise BadFileError(f"{path}: comes split into train and test; leave out --test-share")
+    check.validate(KINDS[kind][1], entry, f"datasets.{name}")
+    if entry == before:
+        return f"{name}: as it is declared already"
+    params_file.put("datasets", name, entry)
+    return described(name, entry, bool(before))
+
+
+def numbers(count: int) -> list[str]:
+    """Names for labels that have none: 0, 1, …"""
+    return [str(number) for number in range(count)]
+
+
+def previous(name: str, there: dict[str, Any], update: bool) -> dict[str, Any]:
+    """The entry to update, or an empty one."""
+    if not NAME.fullmatch(name):
+        raise UserError(f"replica dataset: got the name {name!r}; allowed: letters, digits and _, a letter first")
+    if not update:
+        if name in there:
+            raise UserError(f"datasets.{name}: declared already; take another name, or --update where the data changed")
+        return {}
+    check.known("replica dataset --update", name, there, "dataset")
+    if there[name]["kind"] not in KINDS:
+        raise UserError(f"datasets.{name}: of the kind {there[name]['kind']}, which is not one's own data")
+    return there[name]
+
+
+def look(kind: str, path: Path, given: dict[str, Any]) -> dict[str, Any]:
+    """The whole entry of the data at `path`, by decoding them."""
+    module, model = KINDS[kind]
+    names = ArrayNames.model_validate(given.get("names") or {})
+    shape, classes, split = of_images(path, given) if kind == "images" else of_arrays(path, names, given)
+    entry: dict[str, Any] = {"kind": kind, "path": path.as_posix(), "files": module.digest(path)}
+    if changed := names.model_dump(exclude_defaults=True):
+        entry["names"] = changed
+    if not split:
+        entry["test_share"] = given.get("test_share", SHARE)
+    entry |= {"seed": given.get("seed", 0), "shape": shape, "classes": classes}
+    draft = model.model_construct(None, **{**entry, "names": names})
+    arrays = module.decode(draft, path if kind == "images" else path.parent)
+    for split_name in own.SPLITS:
+        entry[f"{split_name}_examples"] = len(arrays[f"y_{split_name}"])
+    for split_name in own.SPLITS:
+        counts = np.bincount(arrays[f"y_{split_name}"], minlength=len(classes))
+        entry[f"{split_name}_class_counts"] = counts.tolist()
+    return entry | {"sha256": {key: digest(arrays[key]) for key in npz.SPLIT}}
+
+
+def of_images(path: Path, given: dict[str, Any]) -> tuple[list[int], list[str], bool]:
+    """Shape, classes and whether they come split; without a shape given, the one that all pictures have."""
+    if not path.is_dir():
+        raise BadFileError(f"{path}: no folder, as images by class are in")
+    found = images.classes(path)
+    classes = own.named(list(next(iter(found.values()))), str(path))
+    for name in classes:
+        params_file.plain(f"{path}: the class {name}", name)
+    if given.get("shape"):
+        return given["shape"], classes, "" not in found
+    sizes, grey = set(), True
+    for file in images.files(path):
+        picture = pictures.read(path / file, str(path / file))
+        sizes.add((picture.height, picture.width))
+        grey &= picture.mode == "L"
+    channels = 1 if grey else 3
+    (height, width), most = min(sizes), max(sizes)
+    if len(sizes) > 1 or max(height, width) > LARGEST_SIDE:
+        what = f"from {width}×{height} to {most[1]}×{most[0]}" if len(sizes) > 1 else f"of {width}×{height}"
+        raise BadFileError(f"{path}: pictures {what}; say what to resize them to, such as --shape 32,32,{channels}")
+    return [height, width, channels], classes, "" not in found
+
+
+def of_arrays(path: Path, names: ArrayNames, given: dict[str, Any]) -> tuple[list[int], list[str], bool]:
+    """Shape, classes and whether they come split; without names given, the classes are called 0, 1, …"""
+    if not path.is_file():
+        raise BadFileError(f"{path}: no file, as arrays are in")
+    arrays = npz.read(path, names)
+    y = np.concatenate([array for key, array in arrays.items() if key.startswith("y")])
+    shape = next(list(array.shape[1:]) for key, array in arrays.items() if key.startswith("x"))
+    if given.get("shape") not in (None, shape):
+        raise BadFileError(f"{path}: images of {shape}, and arrays are taken as they are; leave out --shape")
+    count = int(y.max()) + 1
+    classes = given.get("classes") or numbers(count)
+    if len(classes) != count:
+        raise BadFileError(
+            f"{path}: labels from 0 to {count - 1}, and {len(classes)} names for them; say which with --classes"
+        )
+    for name in own.named(classes, str(path)):
+        params_file.plain(f"{path}: the class {name}", name)
+    return shape, classes, "x" not in arrays
+
+
+def described(name: str, entry: dict[str, Any], again: bool) -> str:
+    """What was declared, and what to do with it."""
+    shape = entry["shape"]
+    size = "×".join(map(str, shape))
+    counts = f"{entry['train_examples']:,} training and {entry['test_examples']:,} test images of {size}"
+    head = (
+        f"datasets.{name}: {len(entry['classes'])} classes, {counts}; {'changed' if again else 'added'} in params.yaml"
+    )
+    if again:
+        return f"{head}\n\n$ dvc repro preprocess@{name}"
+    convolved = CONVOLVED if min(shape[:2]) >= 12 else ""
+    network = f"{name}_{'cnn' if convolved else 'mlp'}"
+    return NEXT.format(head=head, name=name, network=network, convolved=convolved, classes=len(entry["classes"]))
+
+
+NEXT = """{head}
+
+$ dvc repro preprocess@{name}
+
+draws the first of them into plots/datasets/{name}.png. To train with them, put a variant below `variants:` in
+params.yaml, such as
+
+  {network}:
+    dataset: {name}
+    layers:
+{convolved}    - Flatten
+    - Dense: {{units: 64, activation: relu}}
+    - Dense: {{units: {classes}, activation: softmax}}
+    optimizer: Adam
+    batch_size: 32
+    epochs: 10
+    validation: 0.2
+
+$ dvc repro evaluate@{network}
+$ replica table {network}"""
+CONVOLVED = """    - Conv2D: {filters: 32, kernel_size: 3, activation: relu}
+    - MaxPooling2D: {pool_size: 2}
+    - Conv2D: {filters: 32, kernel_size: 3, activation: relu}
+    - MaxPooling2D: {pool_size: 2}
+"""

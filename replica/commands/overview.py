@@ -1,0 +1,152 @@
+"""What is declared and what came out, as tables on a terminal."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from replica.common.errors import UserError
+from replica.common.parameters import variant as merged
+from replica.datasets import declaration
+from replica.schema import check
+from replica.schema.layers import Layer, Shape
+
+Stack = list[tuple[str, Layer, Shape]]
+
+
+def console() -> Console:
+    """As wide as the terminal, or as wide as a table needs where there is none."""
+    return Console(file=sys.stdout, width=None if sys.stdout.isatty() else 200, highlight=False)
+
+
+def plain(*columns: str) -> Table:
+    """A table without lines; columns that start with `>` are numbers, to the right."""
+    made = Table(box=None, padding=(0, 2, 0, 0), header_style="bold")
+    for column in columns:
+        justify: Any = "right" if column.startswith(">") else "left"
+        made.add_column(column.lstrip(">"), justify=justify, no_wrap=column != "layers")
+    return made
+
+
+def show(parameters: dict[str, Any], names: list[str]) -> None:
+    """Print every variant on one line, or the named ones layer by layer.
+
+    Raises
+    ------
+    UserError
+        Where params.yaml is wrong, or has no variant of that name.
+    """
+    datasets = check.datasets(parameters)
+    for name in names:
+        check.known("replica variants", name, parameters["variants"], "variant")
+    if names:
+        for name in names:
+            layer_by_layer(name, merged(parameters, name), check.check_variant(parameters, name, datasets))
+        return
+    lines = plain(
+        "variant",
+        "dataset",
+        ">images",
+        "optimizer",
+        ">batch",
+        ">epochs",
+        "validation",
+        ">seeds",
+        ">parameters",
+        "layers",
+    )
+    for name in parameters["variants"]:
+        stack = check.check_variant(parameters, name, datasets)
+        entry = merged(parameters, name)
+        images = entry["train_examples"] or datasets[entry["dataset"]].train_examples
+        lines.add_row(
+            name, entry["dataset"], f"{images:,}", arguments(entry["optimizer"]), str(entry["batch_size"]),
+            str(entry["epochs"]), str(entry["validation"]), str(len(entry["seeds"])), f"{total(stack):,}",
+            " ".join(short(kind, layer) for kind, layer, _ in stack),
+        )  # fmt: skip
+    console().print(lines)
+
+
+def layer_by_layer(name: str, entry: dict[str, Any], stack: Stack) -> None:
+    """Print one variant's layers: arguments, output shape, parameters and how they come about."""
+    lines = plain("layer", "arguments", "output", ">parameters", "arithmetic")
+    for kind, layer, shape in stack:
+        terms = layer.parameters(shape)
+        lines.add_row(
+            kind,
+            ", ".join(f"{key}={value}" for key, value in layer.model_dump(exclude_unset=True).items()),
+            "×".join(map(str, layer.output(shape))),
+            f"{sum(count for _, count in terms):,}",
+            " + ".join(text for text, _ in terms),
+        )
+    lines.add_row("total", "", "", f"{total(stack):,}", "")
+    console().print(f"[bold]{name}[/bold]: {entry['dataset']}, {arguments(entry['optimizer'])}", lines, sep="\n")
+
+
+def total(stack: Stack) -> int:
+    """Trainable parameters of all layers."""
+    return sum(count for _, layer, shape in stack for _, count in layer.parameters(shape))
+
+
+def arguments(value: str | dict[str, Any]) -> str:
+    """`Adam`, or `SGD(learning_rate=0.1)`."""
+    name, given = (value, {}) if isinstance(value, str) else next(iter(value.items()))
+    inside = ", ".join(f"{key}={next(iter(v)) if isinstance(v, dict) else v}" for key, v in (given or {}).items())
+    return f"{name}({inside})" if inside else name
+
+
+def short(kind: str, layer: Layer) -> str:
+    """A layer in a word: `Conv32`, `Max2`, `Dense10(L1=0.0001)`."""
+    given = layer.model_dump(exclude_unset=True)
+    first = next((given[key] for key in ("filters", "units", "rate", "pool_size") if key in given), "")
+    penalty = next((f"({name}={next(iter(of.values()))})" for name, of in penalties(given)), "")
+    return kind.replace("Pooling", "").removesuffix("2D") + str(first) + penalty
+
+
+def penalties(given: dict[str, Any]) -> list[tuple[str, dict[str, Any]]]:
+    """The regularizers among a layer's arguments, by name."""
+    return [item for key, value in given.items() if key.endswith("_regularizer") and value for item in value.items()]
+
+
+def results(parameters: dict[str, Any], names: list[str]) -> None:
+    """Print the scores of the variants that have any, and where the page is.
+
+    Raises
+    ------
+    UserError
+        Where a name is no variant's, or nothing has been evaluated yet.
+    """
+    datasets = check.datasets(parameters)
+    sample = names == ["sample"]
+    embedded = {
+        name for name, of in datasets.items() if isinstance(of, declaration.Embedded) and len(of.shape) == 3
+    }  # images that come with packages; the spiral is points
+    for name in [] if sample else names:
+        check.known("replica table", name, parameters["variants"], "variant")
+    if sample:
+        names = [name for name, entry in parameters["variants"].items() if entry["dataset"] in embedded]
+    lines = plain("variant", "dataset", ">test accuracy", "95% interval", ">dummy", ">parameters", ">seconds")
+    for name in names or parameters["variants"]:
+        file = Path("metrics", f"{name}.json")
+        if not file.exists():
+            continue
+        score, entry = json.loads(file.read_text()), parameters["variants"][name]
+        test = score["test"]
+        timing = Path("timings", f"{name}.json")
+        seconds = f"{json.loads(timing.read_text())['train_seconds']:.1f}" if timing.exists() else "–"
+        lines.add_row(
+            name, entry["dataset"], f"{test['accuracy']:.4f}",
+            f"{test['accuracy_low']:.4f} – {test['accuracy_high']:.4f}",
+            f"{score['dummy']['accuracy']:.4f}", f"{score['params_total']:,}", seconds,
+        )  # fmt: skip
+    if not lines.row_count:
+        raise UserError("metrics: nothing evaluated yet; run `dvc repro`, or `make sample` for the quick start")
+    page = Path("report/sample.html" if sample else "report/index.html")
+    console().print(lines)
+    if page.exists():
+        console().print(f"\nPage: {page}   Pictures: plots/variants/*/*.png", soft_wrap=True)

@@ -1,0 +1,87 @@
+"""dvc.lock, written by DVC, in the order in which `dvc repro` would have written it."""
+
+from __future__ import annotations
+
+import shutil
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from dvc import dvcfile
+from dvc.stage import PipelineStage, Stage
+from dvc.utils.serialize import modify_yaml
+
+from replica.commands.repro.shortcuts import replaced
+
+SHARE = 0.1  # of the time at most goes into writing: each writing parses and prints every stage's entry
+
+
+class Lockfiles:
+    """The records of the stages that have been reproduced, on their way into the lock files.
+
+    They are written in groups: a record that a crash loses is still in DVC's run cache. DVC puts a stage's first record
+    at the end of its file, so the order would be that of finishing; `close` makes it the order of `steps`.
+    """
+
+    def __init__(self, steps: list[Stage]) -> None:
+        self.place = {stage: place for place, stage in enumerate(steps)}
+        self.unsaved: list[PipelineStage] = []
+        self.files: dict[str, dvcfile.ProjectFile] = {}
+        self.before: dict[str, list[str]] = {}
+        self.added: dict[str, list[PipelineStage]] = {}
+        self.next = 0.0
+
+    def add(self, stage: Stage) -> None:
+        """Record a reproduced stage; a `.dvc` file is its own record and is written at once."""
+        if not isinstance(stage, PipelineStage):
+            stage.dump(update_pipeline=False)
+            return
+        if stage.path not in self.files:
+            self.files[stage.path] = stage.dvcfile
+            self.before[stage.path] = list(stage.dvcfile.lockfile_contents.get("stages", {}))
+        self.unsaved.append(stage)
+
+    def due(self) -> bool:
+        return bool(self.unsaved) and time.monotonic() >= self.next
+
+    def write(self) -> None:
+        """Write what has been added."""
+        began = time.monotonic()
+        self.unsaved.sort(key=self.place.__getitem__)
+        for path, file in self.files.items():
+            stages = [stage for stage in self.unsaved if stage.path == path]
+            with replaced(dvcfile, "modify_yaml", partial(modify_whole, folder=file.repo.tmp_dir)):
+                file.dump_stages(stages, update_pipeline=False)
+            known = set(self.before[path]) | {stage.name for stage in self.added.get(path, ())}
+            self.added.setdefault(path, []).extend(stage for stage in stages if stage.name not in known)
+        self.unsaved.clear()
+        ended = time.monotonic()
+        self.next = ended + (ended - began) / SHARE
+
+    def close(self) -> None:
+        """Write what is left, and put new entries in the order of `steps`."""
+        self.write()
+        for path, stages in self.added.items():
+            ordered = sorted(stages, key=self.place.__getitem__)
+            if ordered != stages:
+                file = self.files[path]
+                with modify_whole(file._lockfile.path, folder=file.repo.tmp_dir) as contents:
+                    entries = contents["stages"]
+                    for stage in ordered:
+                        entries[stage.name] = entries.pop(stage.name)
+
+
+@contextmanager
+def modify_whole(path: str, fs: Any = None, *, folder: str) -> Iterator[dict[str, Any]]:
+    """DVC's `modify_yaml`, but the file is written in `folder` and then moved: a kill never leaves half of it."""
+    part = Path(folder, Path(path).name)
+    if Path(path).exists():
+        shutil.copyfile(path, part)
+    else:
+        part.unlink(missing_ok=True)
+    with modify_yaml(str(part)) as contents:
+        yield contents
+    part.replace(path)

@@ -1,0 +1,183 @@
+"""A sweep from its first check to its last line: what `replica sweep` calls."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import yaml
+from dask.system import CPU_COUNT
+from dvc.exceptions import DvcException
+from dvc.repo import Repo
+from rich.console import Console
+from rich.table import Table
+
+from replica.commands.sweep import overrides, workspace
+from replica.commands.sweep.driver import Driver, show
+from replica.commands.sweep.space import parse
+from replica.commands.sweep.study import SAMPLERS, Study
+from replica.common import parameters
+from replica.common.errors import UserError
+from replica.schema.check import known
+
+if TYPE_CHECKING:
+    from optuna.trial import FrozenTrial
+
+TOP = 5
+TRIALS = 20
+
+
+def sweep(
+    variant: str,
+    settings: list[str],
+    trials: int | None = None,
+    sampler: str = "tpe",
+    prune: bool = False,
+    jobs: int | None = None,
+    seed: int = 0,
+    name: str | None = None,
+    apply: bool = False,
+    console: Console | None = None,
+) -> int:
+    """Run a sweep, or go on with the one of that name.
+
+    Parameters
+    ----------
+    variant
+        An entry of params.yaml's `variants`.
+    settings
+        `KEY=VALUE` for all trials, or `KEY=DOMAIN` to draw from; see `replica.commands.sweep.space`.
+    trials
+        How many in all, those of earlier runs included; if None 20, or a grid's combinations.
+    sampler
+        One of `replica.commands.sweep.study.SAMPLERS`.
+    prune
+        Stop a trial whose validation accuracy stays below the median of the others' at the same epoch.
+    jobs
+        Trials at once; as many as cores if None.
+    seed
+        Of the draws, 0 or above.
+    name
+        What the experiments' names begin with; VARIANT-SAMPLER if None.
+    apply
+        At the end, put the best trial into the workspace and score it on the test set.
+    console
+        Where to print; standard output if None.
+
+    Returns
+    -------
+    int
+        Exit status: 0; 1 where no trial completed; 128 and the signal's number where the user stopped it.
+
+    Raises
+    ------
+    UserError
+        Where the space, a parameter or the data is not as it must be, or the name is another sweep's.
+    """
+    console = console or Console()
+    known("--sampler", sampler, SAMPLERS, "sampler")
+    name = name or f"{variant}-{sampler}"
+    if not re.fullmatch(r"[A-Za-z0-9_]+([.-]?[A-Za-z0-9_]+)*", name) or name.endswith(".lock"):
+        raise UserError(f"--name {name!r}: allowed: letters, digits and _, with single - or . between")
+    for option, number, least in (("--trials", trials, 1), ("--jobs", jobs, 1), ("--seed", seed, 0)):
+        if number is not None and number < least:
+            raise UserError(f"{option} {number}: at least {least}")
+    declared = parameters.read()
+    known("variants", variant, declared["variants"], "variant")
+    space = parse(settings, variant)
+    datasets = overrides.check_sweep(declared, space)
+    root = Path.cwd()
+    try:
+        with Repo() as repo:
+            for dataset in sorted(datasets):
+                workspace.arrays(repo, dataset)
+            cache, folder = repo.cache.local_cache_dir, Path(repo.tmp_dir or ".dvc/tmp", "sweeps", name)
+    except DvcException as error:
+        raise UserError(" ".join(str(error).split())) from error
+    with Study(folder, space, sampler, seed, prune) as study:
+        state = begin(root, study, console)
+        count = min(trials or len(study.combinations), len(study.combinations)) or trials or TRIALS
+        declared = yaml.load(workspace.git(root, "show", f"{state.tree}:params.yaml"), parameters.Loader)
+        status = Driver(root, cache, declared, study, state, count, jobs or CPU_COUNT, console).run()
+        ranked = study.ranked()
+        tell(console, study, state)
+    if status:
+        console.print("stopped; nothing is lost but what ran: the same command goes on from here", highlight=False)
+        return status
+    if not ranked:
+        return 1
+    best = ranked[0].user_attrs["name"]
+    if not apply:
+        words = f"next: the same command with --apply keeps {best} and scores it on the test set, once"
+        console.print(words, highlight=False, soft_wrap=True)
+        return 0
+    return keep(best, variant)
+
+
+def begin(root: Path, study: Study, console: Console) -> workspace.Snapshot:
+    """The state that all trials start from: now, or when the sweep was begun."""
+    before, now = study.snapshot, workspace.snapshot(root)
+    if before is None:
+        if taken := workspace.experiments(root, now.base, study.name):
+            raise UserError(
+                f"--name {study.name}: there are experiments of that name already ({taken[0]}, …); take another, "
+                f"or remove them: dvc exp remove {' '.join(taken)}"
+            )
+        if left := workspace.untracked(root):
+            console.print(f"note: files that git does not track stay behind: {', '.join(left[:TOP])}", highlight=False)
+        study.snapshot = now
+        return now
+    words = f"going on with {study.name}"
+    if now != before:
+        words += ", its trials on the files as they were when it was begun"
+    if now.base != before.base:
+        words += f", at commit {before.base[:7]}: dvc exp show --rev {before.base[:7]}"
+    console.print(words, highlight=False, soft_wrap=True)
+    return before
+
+
+def tell(console: Console, study: Study, state: workspace.Snapshot) -> None:
+    """Print the best trials, and where the failed ones' logs are."""
+    ended, ranked = study.ended(), study.ranked()
+    for trial in ended.values():
+        if log := trial.user_attrs.get("log"):
+            console.print(
+                f"failed: {trial.user_attrs['name']}, its log: {os.path.relpath(log)}", highlight=False, soft_wrap=True
+            )
+    if not ranked:
+        return
+    table = Table(title=f"{study.name}: the best of {len(ranked)} by validation accuracy", title_justify="left")
+    table.add_column("experiment", no_wrap=True)
+    table.add_column("validation", justify="right")
+    for key in study.space.domains:
+        table.add_column(study.space.short(key), justify="right")
+    for trial in ranked[:TOP]:
+        values = values_of(trial)
+        drawn = [show(values[key]) for key in study.space.domains]
+        table.add_row(trial.user_attrs["name"], f"{trial.value:.4f}", *drawn)
+    console.print(table)
+
+
+def values_of(trial: FrozenTrial) -> dict[str, Any]:
+    """A trial's overrides."""
+    return json.loads(trial.user_attrs["values"])
+
+
+def keep(name: str, variant: str) -> int:
+    """Put an experiment into the workspace and score its model on the test set; return the exit status."""
+    from replica.commands import overview
+    from replica.commands.repro import reproduce
+
+    try:
+        with Repo() as repo:
+            repo.experiments.apply(name, targets=[f"train@{variant}"])  # others' models may be in no cache here
+    except DvcException as error:
+        raise UserError(" ".join(str(error).split())) from error
+    Path("live", variant, "dvc.yaml").unlink(missing_ok=True)  # the trial's column; from here on the score is
+    status = reproduce([f"evaluate@{variant}"], 1)
+    if not status:
+        overview.results(parameters.read(), [variant])
+    return status

@@ -1,0 +1,132 @@
+"""One trial, as a process of its own: `python -m replica.commands.sweep.trial REQUEST`.
+
+In a clone of the repository it sets the overrides, lets DVC run train@VARIANT and nothing else, and leaves an
+experiment that `dvc exp show` lists. It ends when the driver does.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import signal
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from replica.commands.sweep import workspace
+from replica.commands.sweep.overrides import assign
+
+if TYPE_CHECKING:
+    from dvc.repo import Repo
+    from dvc.stage import Stage
+
+LOCK = re.compile(r"(?m)^(?=  \S)")  # where a stage's entry begins in dvc.lock
+
+
+@dataclass
+class Request:
+    """What a trial is told: whose clone, where, under which name, and with which overrides."""
+
+    root: str
+    folder: str
+    base: str
+    tree: str
+    name: str
+    variant: str
+    dataset: str
+    cache: str
+    driver: int
+    values: dict[str, Any]
+
+    def command(self) -> list[str]:
+        return [sys.executable, "-m", "replica.commands.sweep.trial", json.dumps(asdict(self))]
+
+
+def run(request: Request) -> None:
+    """Train with the overrides, and publish the experiment."""
+    from configobj import ConfigObj
+    from dvc.repo import Repo
+    from dvc.repo.experiments.refs import ExpRefInfo
+    from dvc.utils.serialize import modify_yaml
+
+    from replica.commands.repro.shortcuts import files_parsed_once
+
+    root, folder = Path(request.root), Path(request.folder)
+    workspace.clone(root, folder, workspace.Snapshot(request.base, request.tree))
+    os.chdir(folder)
+    local = ConfigObj(str(root / ".dvc/config.local"))
+    # links, as the inputs may be large
+    local.setdefault("cache", {}).update({"dir": request.cache, "type": "hardlink,symlink,copy"})
+    local.setdefault("core", {})["autostage"] = "true"  # or the log ends with DVC's advice about it
+    local.filename = ".dvc/config.local"
+    local.write()
+    with modify_yaml("params.yaml") as declared:
+        for key, value in request.values.items():
+            assign(declared, key, value)
+    target = f"train@{request.variant}"
+    with files_parsed_once(), Repo() as repo:
+        for out in workspace.arrays(repo, request.dataset):
+            out.checkout()
+        stage = repo.stage.load_one(name=target)
+        empty(repo, stage)
+        added = [os.path.relpath(out.fs_path) for out in stage.outs if not out.use_cache]
+    with lock_of(target), Repo() as repo:
+        repo.reproduce(target, single_item=True)
+    live = Path("live", request.variant)
+    (live / "dvc.yaml").write_text("metrics:\n- metrics.json\n")  # what training reached: the experiment's column
+    added += [str(live / "dvc.yaml"), str(live / "metrics.json")]
+    ref = str(ExpRefInfo(request.base, request.name))
+    workspace.publish(root, folder, ref, f"replica sweep: {request.name}", added)
+
+
+def empty(repo: Repo, stage: Stage) -> None:
+    """Leave nothing in the metrics of what comes after `stage`: they are the scores of the model before it."""
+    import networkx
+
+    for later in networkx.ancestors(repo.index.graph, stage):
+        for out in later.outs:
+            if out.metric and not out.use_cache and Path(out.fs_path).suffix == ".json" and Path(out.fs_path).exists():
+                Path(out.fs_path).write_text("{}\n")
+
+
+@contextmanager
+def lock_of(name: str) -> Iterator[None]:
+    """Within the block, dvc.lock holds this stage and hardly another: DVC takes seconds to write those of a hundred."""
+    file = Path("dvc.lock")
+    head, entries = lock_entries(file.read_text())
+    one = next(iter(entries))  # DVC refuses an empty list of stages
+    file.write_text(head + "".join(lines for key, lines in entries.items() if key in (one, name)))
+    yield
+    file.write_text(head + "".join((entries | lock_entries(file.read_text())[1]).values()))
+
+
+def lock_entries(text: str) -> tuple[str, dict[str, str]]:
+    """What stands before the stages in dvc.lock, and each stage's lines."""
+    head, *entries = LOCK.split(text)
+    return head, {entry.split(":\n")[0].strip(): entry for entry in entries}
+
+
+def follow(driver: int) -> None:
+    """End this process and its children once the driver is gone."""
+    while os.getppid() == driver:
+        time.sleep(0.2)
+    os.killpg(0, signal.SIGKILL)
+
+
+def main() -> None:
+    request = Request(**json.loads(sys.argv[1]))
+    threading.Thread(target=follow, args=(request.driver,), daemon=True).start()
+    try:
+        run(request)
+    except Exception as error:
+        sys.exit(f"error: {' '.join(str(error).split()) or repr(error)}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,52 @@
+"""A preprocessed dataset as arrays. Training imports this and nothing else of the datasets."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from replica.common.errors import UserError
+
+
+@dataclass(frozen=True)
+class Arrays:
+    """Images (uint8 [n, height, width, channels]) or features (float32 [n, features]), and labels (uint8 [n]).
+
+    `hashes` are the SHA-256 of the training and test arrays, `classes` the labels' names.
+    """
+
+    x_train: np.ndarray
+    y_train: np.ndarray
+    x_test: np.ndarray
+    y_test: np.ndarray
+    classes: list[str]
+    hashes: dict[str, Any]
+
+
+def load(name: str, root: str | Path = "data/processed") -> Arrays:
+    """Map a dataset's arrays into memory, read-only, so that each is held once however many read it.
+
+    Raises
+    ------
+    UserError
+        Where the dataset has not been preprocessed.
+    """
+    folder = Path(root, name)
+    try:
+        statistics = json.loads((folder / "statistics.json").read_text())
+        arrays = {
+            part: np.load(folder / f"{part}.npy", mmap_mode="r") for part in ("x_train", "y_train", "x_test", "y_test")
+        }
+    except FileNotFoundError as error:
+        raise UserError(f"{error.filename}: no such file; run `dvc repro preprocess@{name}`") from None
+    hashes = {split: statistics[split]["sha256"] for split in ("train", "test")}
+    return Arrays(**arrays, classes=statistics["classes"], hashes=hashes)
+
+
+def validation_split(n: int, fraction: float) -> int:
+    """Where validation begins: the last `fraction` of n training images, as Keras's `validation_split` takes it."""
+    return int(n * (1.0 - fraction))

@@ -1,0 +1,119 @@
+"""Figures of convolution by hand: a digit's strokes (document A), a photograph under two kernels (document B)."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.colors import Normalize
+from matplotlib.patches import Rectangle
+from PIL import Image
+
+from replica.convolution.arithmetic import convolve, max_pool, relu
+from replica.figures import style
+
+
+def grey(file: Path) -> np.ndarray:
+    """A picture file in grey: uint8 [height, width]."""
+    return np.asarray(Image.open(file).convert("L"))
+
+
+def show(ax: Axes, image: np.ndarray, title: str, colours: str, low: float, high: float) -> None:
+    """One panel, framed, pixels as squares."""
+    ax.imshow(image, cmap=colours, vmin=low, vmax=high, interpolation="nearest")
+    ax.set_title(title, fontsize=8.5)
+    ax.set(xticks=[], yticks=[])
+    ax.grid(False)
+    ax.spines[:].set(visible=True, color=style.GRID)
+
+
+def signed(ax: Axes, image: np.ndarray, title: str, numbers: bool = False) -> None:
+    """A panel drawn around 0, negative red and positive blue; with its numbers, where asked."""
+    reach = float(abs(image).max()) or 1.0
+    pale = 2.5 if numbers else 1  # so that black ink is legible on every cell
+    show(ax, image, title, "RdBu", -pale * reach, pale * reach)
+    if numbers:
+        write(ax, image)
+
+
+def write(ax: Axes, image: np.ndarray, **look: Any) -> None:
+    for (row, column), value in np.ndenumerate(image):
+        ax.text(column, row, f"{value:g}".replace("-", "−"), ha="center", va="center", **look)
+
+
+def by_hand(digit: np.ndarray, corner: tuple[int, int], side: int, kernel: np.ndarray, bias: float, file: Path) -> None:
+    """The digit, the square X of it, the kernel, and the three results, as numbers.
+
+    Parameters
+    ----------
+    digit
+        uint8 [28, 28].
+    corner
+        X's first row and column, from 0.
+    """
+    made, axes = style.figure(
+        9.6, 2.45, 1, 6, margins=(0.12, 0.12, 0.12, 0.7), gaps=(0.2, 0), title="By hand",
+        note="document A's X, a piece of the turned 4",
+    )  # fmt: skip
+    top, left = corner
+    x = digit[top : top + side, left : left + side]
+    valid = convolve(x, kernel)
+    show(axes[0, 0], digit, "the digit, turned, and X", "gray_r", 0, 255)
+    axes[0, 0].add_patch(
+        Rectangle((left - 0.5, top - 0.5), side, side, fill=False, edgecolor=style.VERMILLION, linewidth=1.6)
+    )
+    for ax, image, title in zip(
+        axes[0, 1:],
+        (x, kernel, valid, relu(valid + bias), max_pool(x)),
+        ("X", "kernel", "convolved", f"+ bias {bias}, relu", "X, 2×2 max pooling"),
+        strict=True,
+    ):
+        if image.min() < 0:
+            signed(ax, image, title, numbers=True)
+        else:
+            show(ax, image, title, "gray_r", 0, 700)  # pale, so that black ink is legible on every cell
+            write(ax, image)
+    style.save(made, file)
+
+
+def strokes(digit: np.ndarray, kernel: np.ndarray, biases: list[int], file: Path) -> None:
+    """The feature maps of a digit for the kernel (horizontal strokes) and its transpose (vertical ones).
+
+    Parameters
+    ----------
+    digit
+        uint8 [28, 28].
+    biases
+        For the maps with relu, and for those with relu and 2x2 max pooling.
+    """
+    made, axes = style.figure(
+        8.0, 4.4, 2, 4, margins=(0.12, 0.12, 0.12, 0.7), gaps=(0.15, 0.35), title="Strokes of a 4",
+        note="document A's kernel and its transpose on the turned digit; maps: blue above 0, red below",
+    )  # fmt: skip
+    words = [f"bias {bias}, relu".replace("-", "−") for bias in biases]
+    for row, (name, cells) in enumerate((("horizontal", kernel), ("vertical", kernel.T))):
+        signed(axes[row, 0], cells, "the kernel" if row == 0 else "its transpose", numbers=True)
+        signed(axes[row, 1], convolve(digit, cells), f"{name} strokes")
+        maps = relu(convolve(digit, cells, bias=biases[0])), max_pool(relu(convolve(digit, cells, bias=biases[1])))
+        for ax, image, title in zip(axes[row, 2:], maps, (words[0], f"{words[1]}, max pooling"), strict=True):
+            show(ax, image, title, "gray_r", 0, float(image.max()) or 1.0)
+    style.save(made, file)
+
+
+def kernels(picture: np.ndarray, named: dict[str, np.ndarray], file: Path) -> None:
+    """A grey picture [height, width], and what each kernel makes of it after relu.
+
+    White is what a plain white area becomes, or, where plain areas vanish, the brightest hundredth.
+    """
+    made, axes = style.figure(
+        9.0, 3.55, 1, 1 + len(named), margins=(0.12, 0.12, 0.12, 0.7), gaps=(0.15, 0),
+        title="A photograph under two kernels", note="document B's kernels, then relu",
+    )  # fmt: skip
+    show(axes[0, 0], picture, "as it is", "gray", 0, 255)
+    for ax, (name, cells) in zip(axes[0, 1:], named.items(), strict=True):
+        image = relu(convolve(picture, cells))
+        white = 255.0 * cells.sum() if cells.sum() > 0 else float(np.percentile(image, 99))
+        show(ax, Normalize(0, white, clip=True)(image), f"{name}: plain areas × {cells.sum():g}", "gray", 0, 1)
+    style.save(made, file)

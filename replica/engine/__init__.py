@@ -1,8 +1,0 @@
-"""`replica repro --jobs N`: DVC's own stages, bookkeeping and dvc.lock, with the commands run side by side.
-
-See docs/engine.md.
-"""
-
-from replica.engine.driver import reproduce
-
-__all__ = ["reproduce"]

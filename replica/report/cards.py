@@ -1,0 +1,226 @@
+"""What there is to say about one variant, for the page and for its model card in Markdown."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import jinja2
+import yaml
+
+from replica.common import parameters
+from replica.report.claims import Claim
+from replica.report.results import Results
+from replica.report.verdicts import p_value
+from replica.schema.layers import LAYERS, Shape
+
+SETS = {"train": "training", "validation": "validation", "test": "test"}
+ORIGINS = {
+    "official": "the official data",
+    "generated": "points made as the document says",
+    "sample": "a small sample that comes with a package, not the official data",
+    "own": "data of one's own, not the documents'",
+}
+
+
+@dataclass(frozen=True)
+class LayerRow:
+    """A layer with its arguments, output shape and parameters, and how these come about."""
+
+    kind: str
+    arguments: str
+    output: str
+    parameters: int
+    arithmetic: str
+
+
+@dataclass(frozen=True)
+class SetRow:
+    """Scores on one set of images: means over seeds, the accuracy's 95% interval, its deviation over seeds."""
+
+    data: str
+    images: int
+    accuracy: float
+    low: float | None
+    high: float | None
+    std: float | None
+    loss: float | None
+    macro_f1: float
+
+
+@dataclass(frozen=True)
+class Card:
+    """A variant: `entry` as it is declared, `metrics` and `details` as evaluated, or empty."""
+
+    name: str
+    document: str
+    origin: str
+    entry: dict[str, Any]
+    layers: list[LayerRow]
+    scores: list[SetRow]
+    dummies: list[SetRow]
+    metrics: dict[str, Any]
+    details: dict[str, Any]
+    seconds: dict[str, str]
+    claims: list[Claim]
+    classes: list[str]
+    train_examples: int
+
+    @property
+    def ran(self) -> bool:
+        return bool(self.metrics)
+
+    @property
+    def optimizer(self) -> str:
+        return words(self.entry["optimizer"])
+
+    @property
+    def validation(self) -> str:
+        share = self.entry["validation"]
+        if share == "test":
+            return "none; the test set is watched, and chooses nothing"
+        return f"the last {share:.0%} of the training images" if share else "none"
+
+    @property
+    def yaml(self) -> str:
+        """The entry of params.yaml that repeats it."""
+        return yaml.safe_dump({"variants": {self.name: self.entry}}, sort_keys=False, allow_unicode=True)
+
+    @property
+    def command(self) -> str:
+        return f"dvc repro evaluate@{self.name}"
+
+
+def origin(dataset: Mapping[str, Any]) -> str:
+    """`official`, `generated`, `sample` or `own`: whether a dataset is the one the documents mean."""
+    kinds = {"spiral": "generated", "images": "own", "arrays": "own"}
+    return "official" if "mirrors" in dataset else kinds.get(dataset["kind"], "sample")
+
+
+def card(name: str, declared: dict[str, Any], results: Results, claims: Iterable[Claim]) -> Card:
+    """One variant's card.
+
+    Parameters
+    ----------
+    declared
+        params.yaml, with the `documents` of claims.yaml.
+    """
+    dataset = results.datasets[results.variants[name]["dataset"]]
+    metrics, details = results.read(name), results.read(f"details/{name}")
+    own = results.variants[name]
+    entry = {**own, **declared["training"], **own}
+    return Card(
+        name=name,
+        document=next((letter for letter, of in declared["documents"].items() if name in of["variants"]), ""),
+        origin=origin(dataset),
+        entry=entry,
+        layers=layers(parameters.variant(declared, name)["layers"], tuple(dataset["shape"])),
+        scores=[scored(data, details) for data in SETS if data in details.get("mean", {})],
+        dummies=[baseline(strategy, details) for strategy in details.get("dummy", {})],
+        metrics=metrics,
+        details=details,
+        seconds=results.seconds.get(name, {}),
+        claims=[claim for claim in claims if name in claim.variants],
+        classes=dataset["classes"],
+        train_examples=entry["train_examples"] or dataset["train_examples"],
+    )
+
+
+def layers(declared: Sequence[Any], shape: Shape) -> list[LayerRow]:
+    """A network layer by layer, from the shape of one input."""
+    rows = []
+    for value in declared:
+        kind, arguments = (value, {}) if isinstance(value, str) else next(iter(value.items()))
+        layer = LAYERS[kind].model_validate(arguments or {})
+        terms, output = layer.parameters(shape), layer.output(shape)
+        text = ", ".join(f"{key} {words(argument)}" for key, argument in (arguments or {}).items())
+        size, count = "×".join(map(str, output)), sum(count for _, count in terms)
+        rows.append(LayerRow(kind, text.replace("_", " "), size, count, " + ".join(term for term, _ in terms)))
+        shape = output
+    return rows
+
+
+def scored(data: str, details: Mapping[str, Any]) -> SetRow:
+    """One set's row of scores."""
+    mean, (low, high) = details["mean"][data], details["accuracy_interval"][data]
+    std = details.get("std", {}).get(data, {}).get("accuracy")
+    images = details["images"][data]
+    return SetRow(SETS[data], images, mean["accuracy"], low, high, std, mean["loss"], mean["macro_f1"])
+
+
+def baseline(strategy: str, details: Mapping[str, Any]) -> SetRow:
+    """A dummy classifier's row of scores on the test images."""
+    test = details["dummy"][strategy]["test"]
+    images = details["images"]["test"]
+    return SetRow(strategy, images, test["accuracy"], None, None, None, test["loss"], test["macro_f1"])
+
+
+SUMMARY = (
+    "variant", "document", "dataset", "data", "test_accuracy", "accuracy_low", "accuracy_high", "accuracy_std", "seeds",
+    "test_loss", "dummy_accuracy", "params_total",
+)  # fmt: skip
+
+
+def summary(card: Card) -> list[Any]:
+    """A card's row of plots/summary.csv, its columns `SUMMARY`."""
+    test = card.metrics["test"]
+    start = [card.name, card.document, card.entry["dataset"], card.origin]
+    keys = ("accuracy", "accuracy_low", "accuracy_high", "accuracy_std")
+    end = [card.metrics["seeds"], test["loss"], card.metrics["dummy"]["accuracy"], card.metrics["params_total"]]
+    return [*start, *(test.get(key) for key in keys), *end]
+
+
+def words(value: Any) -> str:
+    """`Adam`, `SGD(learning_rate=0.1)`, `relu`."""
+    if isinstance(value, dict) and value:
+        name, arguments = next(iter(value.items()))
+        inside = ", ".join(f"{key}={words(argument)}" for key, argument in (arguments or {}).items())
+        return f"{name}({inside})" if inside else name
+    return str(value)
+
+
+def environment() -> jinja2.Environment:
+    """The templates of replica/templates; HTML is escaped, an unknown name is an error."""
+    made = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(Path(__file__).parent / "templates"),
+        autoescape=jinja2.select_autoescape(["html", "svg"]),
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    made.filters |= {"percent": percent, "signed": signed, "figure": figure, "count": "{:,}".format, "p_value": p_value}
+    made.globals |= {"origins": ORIGINS}
+    return made
+
+
+def write(cards: Iterable[Card], folder: Path) -> None:
+    """A Markdown file a variant."""
+    template = environment().get_template("card.md")
+    folder.mkdir(parents=True, exist_ok=True)
+    for each in cards:
+        (folder / f"{each.name}.md").write_text(template.render(card=each))
+
+
+def percent(share: float | None, digits: int = 2) -> str:
+    return "–" if share is None else f"{100 * share:.{digits}f}%".replace("-", "−")
+
+
+def figure(value: float | None, unit: str = "") -> str:
+    """A figure of a claim in its unit: `%`, `s`, or none."""
+    if value is None:
+        return "–"
+    if unit == "%":
+        return percent(value)
+    text = f"{value:.1f} s" if unit == "s" else f"{value:.0f}" if value == int(value) else f"{value:.4f}"
+    return text.replace("-", "−")
+
+
+def signed(value: float | None, unit: str = "") -> str:
+    """A difference, with its sign; of percentages in points."""
+    if value is None:
+        return ""
+    text = figure(abs(value), unit).replace("%", "")
+    sign = "" if not text.strip("0. s") else "+" if value > 0 else "−"
+    return sign + text

@@ -1,0 +1,180 @@
+"""The documents' claims, each with its verdict. docs/claims.md states the rule, claims.yaml holds the claims."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+from inspect import signature
+from pathlib import Path
+from typing import Any
+
+from replica.common import files
+from replica.common.errors import UserError
+from replica.common.parameters import read as read_yaml
+from replica.report.results import NotRunError, Results
+from replica.report.verdicts import TESTS, VERDICTS, Judgement
+
+HEADER = (
+    "id", "document", "section", "variants", "claim", "theirs",
+    "ours", "low", "high", "difference", "verdict", "statistic", "reason",
+)  # fmt: skip
+FIGURE = ("variant", "quantity", "value", "relation", "because", "images")
+NAMES = {
+    "history.training": "training",
+    "history.validation": "validation",
+    "history.test": "test",
+    "train": "training",
+    "dummy": "dummy classifier's",
+    "validation": "validation",
+    "test": "test",
+}
+
+
+@dataclass(frozen=True)
+class Claim:
+    """A claim as declared, and how it came out. `text` and `theirs` are as a reader would see them."""
+
+    id: str
+    document: str
+    section: str
+    variants: tuple[str, ...]
+    text: str
+    theirs: str
+    quote: str
+    unit: str  # "%" for accuracies, "s" for seconds, "" for the rest
+    reason: str
+    judgement: Judgement
+
+
+def read(file: Path = Path("claims.yaml")) -> dict[str, Any]:
+    """The declared documents and claims.
+
+    Raises
+    ------
+    UserError
+        Where the file is missing, a claim has neither value nor test, or its test is not one of the known ones.
+    """
+    declared = read_yaml(file)
+    for claim in declared["claims"]:
+        where = f"{file}: {claim.get('id', 'a claim without id')}"
+        if ("test" in claim) == ("value" in claim):
+            raise UserError(f"{where}: needs either a value, for a figure, or a test, for words")
+        if claim.get("document") not in declared["documents"]:
+            raise UserError(f"{where}: no document {claim.get('document')!r}; there are {list(declared['documents'])}")
+        name, arguments = test_of(claim)
+        if name not in TESTS:
+            raise UserError(f"{where}: no test {name!r}; there are {', '.join(TESTS)}")
+        try:
+            signature(TESTS[name]).bind(None, **arguments)
+        except TypeError as error:
+            raise UserError(f"{where}: {name}: {error}") from None
+    return declared
+
+
+def judge(declared: Iterable[dict[str, Any]], results: Results) -> list[Claim]:
+    """Every claim with its verdict, in the order of the file; nothing is left out."""
+    return [judged(claim, results) for claim in declared]
+
+
+def judged(claim: dict[str, Any], results: Results) -> Claim:
+    """One claim with its verdict."""
+    name, arguments = test_of(claim)
+    try:
+        found = TESTS[name](results, **arguments)
+    except NotRunError as missing:
+        several = len(variants_of(arguments)) > 1
+        found = Judgement("not run", statistic=f"{missing} has not been run" if several else "")
+    quantity = arguments.get("quantity", "")
+    reasons = [claim.get("beside", ""), claim.get("note", "")]
+    if found.verdict == "refuted":
+        reasons += (claim.get("because") or {}).values()
+    return Claim(
+        id=claim["id"],
+        document=claim["document"],
+        section=claim["section"],
+        variants=tuple(variants_of(arguments)),
+        text=claim.get("claim") or label(quantity),
+        theirs=theirs(claim, quantity),
+        quote=claim.get("quote", ""),
+        unit=unit(quantity),
+        reason=" ".join(filter(None, reasons)),
+        judgement=found,
+    )
+
+
+def test_of(claim: dict[str, Any]) -> tuple[str, dict[str, Any]]:
+    """The name and arguments of the test that judges a claim: its own, or a figure's."""
+    if "test" in claim:
+        return next(iter(claim["test"].items()))
+    if "beside" in claim:
+        return "beside", {key: claim[key] for key in ("variant", "quantity", "value")}
+    return "figure", {key: claim[key] for key in FIGURE if key in claim}
+
+
+def variants_of(arguments: dict[str, Any]) -> list[str]:
+    """Every variant a test names."""
+    names = [arguments[key] for key in ("variant", "a", "b") if key in arguments]
+    return names + [name for key in ("others", "variants") for name in arguments.get(key, [])]
+
+
+def unit(quantity: str | Sequence[str]) -> str:
+    """`%` for what reads best as a percentage, `s` for seconds."""
+    last = quantity if isinstance(quantity, str) else quantity[0]
+    return "%" if last.endswith("accuracy") else "s" if last == "seconds" else ""
+
+
+def label(quantity: str) -> str:
+    """A quantity in words: `history.training.loss` is the training loss."""
+    source, _, metric = quantity.rpartition(".")
+    if quantity == "seconds":
+        return "seconds of training"
+    return f"{NAMES[source]} {metric}" if source in NAMES else quantity.replace(".", " ").replace("_", " ")
+
+
+def theirs(claim: dict[str, Any], quantity: str) -> str:
+    """A document's figure with all its digits, accuracies as percentages."""
+    if "value" not in claim:
+        return ""
+    text = claim["value"]
+    if unit(quantity) == "%" and not text.endswith("%"):
+        text = f"{Decimal(text).scaleb(2)}%"
+    return {"above": f"> {text}"}.get(claim.get("relation", ""), text)
+
+
+def by_verdict(claims: Iterable[Claim]) -> dict[str, int]:
+    """How many claims have each verdict, in the order of `VERDICTS`."""
+    counts = Counter(claim.judgement.verdict for claim in claims)
+    return {verdict: counts[verdict] for verdict in VERDICTS if counts[verdict]}
+
+
+def write(claims: Sequence[Claim], file: Path) -> None:
+    """The verdicts as CSV, a claim a row; shares as shares, not percentages."""
+    rows = []
+    for claim in claims:
+        found = claim.judgement
+        start = [claim.id, claim.document, claim.section, " ".join(claim.variants), claim.text, claim.theirs]
+        middle = [found.ours, found.low, found.high, found.difference, found.verdict]
+        rows.append([*start, *middle, found.statistic, claim.reason])
+    files.write_csv(file, HEADER, rows)
+
+
+def markdown(claims: Sequence[Claim]) -> str:
+    """All verdicts as Markdown: how many of each by document, then a claim a row."""
+    documents = sorted({claim.document for claim in claims})
+    found = list(by_verdict(claims))
+    counts = Counter((claim.document, claim.judgement.verdict) for claim in claims)
+    lines = [f"| document | {' | '.join(found)} |", "| --- " * (len(found) + 1) + "|"]
+    lines += [f"| {of} | {' | '.join(str(counts[of, verdict]) for verdict in found)} |" for of in documents]
+    lines += [f"| all | {' | '.join(str(count) for count in by_verdict(claims).values())} |", ""]
+    lines += ["| | variants | claim | theirs | ours | verdict | statistic |", "| --- " * 7 + "|"]
+    for claim in claims:
+        ours = claim.judgement.ours
+        shown = "" if ours is None else f"{ours:.2%}" if claim.unit == "%" else f"{ours:.4g}"
+        cells = [
+            claim.id, ", ".join(claim.variants), claim.text, claim.theirs, shown, claim.judgement.verdict,
+            " ".join(filter(None, (claim.judgement.statistic, claim.reason))),
+        ]  # fmt: skip
+        lines.append("| " + " | ".join(cell.replace("|", "\\|").replace("\n", " ") for cell in cells) + " |")
+    return "\n".join(lines) + "\n"

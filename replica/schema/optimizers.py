@@ -1,0 +1,137 @@
+"""The optimizers, schedules and losses a variant may use, with Keras's names and arguments."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from pydantic import Field, model_validator
+
+from replica.common.arguments import Arguments
+from replica.schema.layers import Factor, Positive, Rate
+
+Learning = Annotated[float, Field(gt=0)]
+
+
+class CosineDecay(Arguments):
+    initial_learning_rate: Factor
+    decay_steps: Positive
+    alpha: Factor = 0.0
+    warmup_target: Learning | None = None
+    warmup_steps: Annotated[int, Field(ge=0)] = 0
+
+
+class ExponentialDecay(Arguments):
+    initial_learning_rate: Learning
+    decay_steps: Positive
+    decay_rate: Learning
+    staircase: bool = False
+
+
+class InverseTimeDecay(ExponentialDecay):
+    pass
+
+
+class PiecewiseConstantDecay(Arguments):
+    boundaries: list[Positive]
+    values: list[Learning]
+
+    @model_validator(mode="after")
+    def one_value_more(self) -> PiecewiseConstantDecay:
+        if len(self.values) != len(self.boundaries) + 1:
+            raise ValueError(f"values: {len(self.boundaries) + 1} are needed, one more than boundaries")
+        return self
+
+
+class PolynomialDecay(Arguments):
+    initial_learning_rate: Learning
+    decay_steps: Positive
+    end_learning_rate: Factor = 0.0001
+    power: Learning = 1.0
+    cycle: bool = False
+
+
+SCHEDULES: dict[str, type[Arguments]] = {
+    kind.__name__: kind
+    for kind in (CosineDecay, ExponentialDecay, InverseTimeDecay, PiecewiseConstantDecay, PolynomialDecay)
+}
+
+
+class Optimizer(Arguments):
+    """What all have; `learning_rate` is a number or one of the schedules, by name."""
+
+    learning_rate: Any = None
+    weight_decay: Factor | None = None
+    clipnorm: Learning | None = None
+    global_clipnorm: Learning | None = None
+
+
+class SGD(Optimizer):
+    momentum: Rate = 0.0
+    nesterov: bool = False
+
+
+class RMSprop(Optimizer):
+    rho: Rate = 0.9
+    momentum: Rate = 0.0
+    epsilon: Learning = 1e-7
+    centered: bool = False
+
+
+class Adam(Optimizer):
+    beta_1: Rate = 0.9
+    beta_2: Rate = 0.999
+    epsilon: Learning = 1e-7
+    amsgrad: bool = False
+
+
+class MomentBased(Optimizer):
+    beta_1: Rate = 0.9
+    beta_2: Rate = 0.999
+    epsilon: Learning = 1e-7
+
+
+class Adadelta(Optimizer):
+    rho: Rate = 0.95
+    epsilon: Learning = 1e-7
+
+
+class Adagrad(Optimizer):
+    initial_accumulator_value: Factor = 0.1
+    epsilon: Learning = 1e-7
+
+
+class Lion(Optimizer):
+    beta_1: Rate = 0.9
+    beta_2: Rate = 0.99
+
+
+OPTIMIZERS: dict[str, type[Optimizer]] = {
+    "Adadelta": Adadelta,
+    "Adagrad": Adagrad,
+    "Adam": Adam,
+    "AdamW": Adam,
+    "Adamax": MomentBased,
+    "Lion": Lion,
+    "Nadam": MomentBased,
+    "RMSprop": RMSprop,
+    "SGD": SGD,
+}
+
+
+class Crossentropy(Arguments):
+    pass
+
+
+class CategoricalCrossentropy(Arguments):
+    label_smoothing: Rate = 0.0
+
+
+class MeanSquaredError(Arguments):
+    pass
+
+
+LOSSES: dict[str, type[Arguments]] = {
+    "CategoricalCrossentropy": CategoricalCrossentropy,
+    "MeanSquaredError": MeanSquaredError,
+    "SparseCategoricalCrossentropy": Crossentropy,
+}

@@ -1,0 +1,68 @@
+"""One variant, trained: its data, its seeds, its runs. The stages that train call this."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from replica.common import arrays, files
+from replica.training import runs
+from replica.training.progress import Epochs
+from replica.training.trainer import Rows, Trainer
+
+
+def train(
+    title: str,
+    variant: dict[str, Any],
+    folder: Path,
+    log: Callable[[Path, Rows], None] = lambda run, rows: None,
+) -> dict[int, float]:
+    """Train a variant once for each seed that has no run in `folder` yet, and return the seconds by seed.
+
+    A seed whose variant, data, code and libraries have not changed since its run was saved is kept as it is, so one
+    more seed trains one more model.
+
+    Parameters
+    ----------
+    title
+        What progress lines say.
+    variant
+        The entry, as `replica.common.parameters.variant` returns it.
+    folder
+        Holds `seed-N/` for each seed N; others are removed.
+    log
+        Called with a run's folder and its rows, after each epoch; of a run that is kept, with all.
+    """
+    variant = dict(variant)
+    seeds = variant.pop("seeds")
+    data = arrays.load(variant["dataset"])
+    count = variant["train_examples"] or len(data.x_train)
+    x, y = data.x_train[:count], data.y_train[:count]
+    if variant["validation"] == "test":
+        split, watched = count, {"test": (data.x_test, data.y_test)}
+    else:
+        split = arrays.validation_split(count, variant["validation"])
+        watched = {"validation": (x[split:], y[split:])} if split < count else {}
+    images = {"train": x[:split], "validation": x[split:], "test": data.x_test}
+
+    mark = runs.fingerprint(variant, images, data.hashes)
+    seconds = {}
+    missing = runs.missing(folder, seeds, mark)
+    for seed in seeds:
+        run = folder / f"seed-{seed}"
+        if seed not in missing:
+            log(run, [row[:4] for row in files.history(run, seed)])
+            continue
+        trainer = Trainer(variant, x[:split], y[:split], len(data.classes), seed)
+        history: Rows = []
+        began = time.perf_counter()
+        with Epochs(f"{title}, seed {seed}", trainer.epochs, split) as shown:
+            for rows in trainer.fit(watched, shown.step):
+                history += rows
+                shown.line(rows)
+                log(run, rows)
+        seconds[seed] = time.perf_counter() - began
+        runs.save(run, trainer, history, images, mark)
+    return seconds

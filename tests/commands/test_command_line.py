@@ -1,0 +1,40 @@
+"""The command line's help and completion."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from conftest import ROOT
+
+from replica.__main__ import app
+
+COMMANDS = [command.callback.__name__ for command in app.registered_commands]
+
+
+def replica(*words, **environment):
+    command = [str(Path(sys.executable).with_name("replica")), *words]
+    return subprocess.run(
+        command, cwd=ROOT, env={**os.environ, **environment}, capture_output=True, text=True, check=True
+    ).stdout
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_every_command_s_help_has_an_example_of_it(name):
+    text = " ".join(replica(name, "--help", COLUMNS="200").split())
+    assert f"replica {name}" in text.partition("Example")[2]
+
+
+@pytest.mark.parametrize("words", ["replica predict cifar10_f", "replica variants mnist_cnn cifar10_f"])
+def test_a_variant_s_name_is_completed(words):
+    environment = {"_REPLICA_COMPLETE": "complete_bash", "COMP_WORDS": words, "COMP_CWORD": str(words.count(" "))}
+    assert replica(**environment).split() == ["cifar10_four_conv", "cifar10_fast", "cifar10_fastest"]
+
+
+def test_help_imports_nothing_heavy():
+    program = "import sys, replica.__main__; print(*sys.modules)"
+    loaded = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True, cwd=ROOT
+    ).stdout
+    assert not {"tensorflow", "dvc", "pandas", "matplotlib", "scipy", "optuna", "numpy"} & set(loaded.split())

@@ -1,0 +1,66 @@
+"""The tables on the terminal."""
+
+import json
+import re
+import shutil
+from pathlib import Path
+
+import pytest
+from conftest import ROOT
+
+from replica.commands import overview
+from replica.common import parameters
+from replica.common.errors import UserError
+
+
+@pytest.fixture
+def declared(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    return parameters.read(ROOT / "params.yaml")
+
+
+def test_every_variant_has_a_line(declared, capsys):
+    overview.show(declared, [])
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.split()[0] for line in lines[1:] if not line.startswith(" ")] == list(declared["variants"])
+    assert re.search(r"mnist_l2_1e-4 .* 391,010 .*Dense300\(L2=0.0001\)", "\n".join(lines))
+
+
+def test_one_variant_shows_its_arithmetic(declared, capsys):
+    overview.show(declared, ["mnist_cnn"])
+    out = capsys.readouterr().out
+    assert re.search(r"Conv2D .*26×26×32 +320 +\(3·3·1 \+ 1\)·32", out)
+    assert "258,090" in out
+
+
+def test_an_unknown_variant_is_refused_with_the_nearest(declared):
+    with pytest.raises(UserError, match="did you mean mnist_mlp"):
+        overview.show(declared, ["mnist_mpl"])
+
+
+def metrics(name, accuracy):
+    Path("metrics").mkdir(exist_ok=True)
+    test = {"accuracy": accuracy, "accuracy_low": accuracy - 0.01, "accuracy_high": accuracy + 0.01}
+    Path("metrics", f"{name}.json").write_text(
+        json.dumps({"params_total": 1234, "test": test, "dummy": {"accuracy": 0.1}})
+    )
+
+
+def test_results_are_a_table(declared, capsys):
+    metrics("mnist_5k_mlp", 0.91)
+    metrics("mnist_mlp", 0.97)
+    Path("timings").mkdir()
+    Path("timings/mnist_mlp.json").write_text('{"train_seconds": 12.34}')
+    overview.results(declared, [])
+    lines = capsys.readouterr().out.splitlines()
+    assert any(
+        re.match(r"mnist_mlp +mnist +0.9700 +0.9600 – 0.9800 +0.1000 +1,234 +12.3$", line.rstrip()) for line in lines
+    )
+    assert any(re.match(r"mnist_5k_mlp .* –$", line.rstrip()) for line in lines)
+    overview.results(declared, ["sample"])
+    out = capsys.readouterr().out
+    assert "mnist_5k_mlp" in out
+    assert "mnist_mlp" not in out
+    shutil.rmtree("metrics")
+    with pytest.raises(UserError, match="make sample"):
+        overview.results(declared, [])

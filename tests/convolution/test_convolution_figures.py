@@ -1,0 +1,79 @@
+"""The convolution figures, read back as pictures."""
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from replica.convolution import figures as figures
+from replica.convolution.arithmetic import convolve, max_pool, relu
+from replica.figures import style
+
+KERNEL = np.array([[-0.5] * 3, [1] * 3, [-0.5] * 3])
+DIGIT = np.zeros((28, 28), np.uint8)
+DIGIT[10:12, 4:24] = 250  # a horizontal stroke alone
+PICTURE = np.full((40, 60), 100, np.uint8)
+PICTURE[10:30, 20:40] = 200
+NAMED = {
+    "outline": np.array([[-1, -1, -1], [-1, 8, -1], [-1, -1, -1]]),
+    "sharpen": np.array([[0, -1, 0], [-1, 8, -1], [0, -1, 0]]),
+}
+DRAW = {
+    "by_hand": lambda file: figures.by_hand(DIGIT, (9, 9), 4, KERNEL, 100, file),
+    "strokes": lambda file: figures.strokes(DIGIT, KERNEL, [-150, -200], file),
+    "kernels": lambda file: figures.kernels(PICTURE, NAMED, file),
+}
+
+
+@pytest.fixture
+def drawn(monkeypatch, tmp_path):
+    """Draw one figure and hand back matplotlib's own, before it becomes a PNG."""
+
+    def draw(name):
+        kept = []
+        monkeypatch.setattr(style, "save", lambda made, file: kept.append(made))
+        DRAW[name](tmp_path / "unused.png")
+        return [
+            (ax.get_title("left"), ax.images[0].get_array(), [t.get_text() for t in ax.texts]) for ax in kept[0].axes
+        ]
+
+    return draw
+
+
+@pytest.mark.parametrize("name", DRAW)
+def test_a_figure_repeats_to_the_byte_and_fits_its_page(name, tmp_path):
+    first, again = tmp_path / "first.png", tmp_path / "again.png"
+    DRAW[name](first)
+    DRAW[name](again)
+    assert first.read_bytes() == again.read_bytes()
+    picture = np.asarray(Image.open(first).convert("L"))
+    assert 800 <= picture.shape[1] <= 1100
+    assert (picture[:, [0, -1]] == 255).all(), "something is cut off at a side"
+
+
+def test_by_hand_writes_every_number(drawn):
+    x = DIGIT[9:13, 9:13]
+    panels = {title: numbers for title, _, numbers in drawn("by_hand")}
+    for title, values in {
+        "X": x, "convolved": convolve(x, KERNEL), "+ bias 100, relu": relu(convolve(x, KERNEL) + 100),
+        "X, 2×2 max pooling": max_pool(x), "kernel": KERNEL,
+    }.items():  # fmt: skip
+        assert [float(number.replace("−", "-")) for number in panels[title]] == values.ravel().tolist(), title
+
+
+def test_the_kernel_sees_horizontal_strokes_and_its_transpose_does_not(drawn):
+    panels = drawn("strokes")
+    assert [title for title, _, _ in panels[:2]] == ["the kernel", "horizontal strokes"]
+    assert panels[1][1].shape == panels[2][1].shape == (26, 26)
+    assert panels[3][1].shape == (13, 13)
+    assert panels[2][1].max() == convolve(DIGIT, KERNEL).max() - 150 > 0
+    middle = np.s_[:, 6:20]  # the transpose sees the stroke's ends, as they are borders too
+    assert panels[6][1][middle].max() == 0 < panels[2][1][middle].max()
+    assert np.array_equal(panels[4][1], KERNEL.T)
+
+
+def test_outline_blackens_plain_areas_and_sharpen_keeps_their_grey(drawn):
+    (_, _, _), (_, outline, _), (_, sharpen, _) = drawn("kernels")
+    for value, row, column in ((100, 2, 2), (200, 18, 28)):
+        assert outline[row, column] == 0
+        assert sharpen[row, column] == pytest.approx(value / 255)
+    assert outline.max() == 1

@@ -1,0 +1,47 @@
+"""What the README says, against what the project has."""
+
+import json
+import re
+import tomllib
+
+import pytest
+from conftest import ROOT
+
+README = (ROOT / "README.md").read_text()
+
+
+def test_its_table_of_verdicts_is_the_report_s():
+    table = (ROOT / "report/claims.md").read_text().split("\n\n")[0]
+    assert table in README
+
+
+def test_its_table_of_the_quick_start_is_the_committed_one():
+    for name, accuracy, low, high in re.findall(r"^(\w+) +\w+ +(0\.\d{4})  (0\.\d{4}) – (0\.\d{4})", README, re.M):
+        test = json.loads((ROOT / "metrics" / f"{name}.json").read_text())["test"]
+        assert (accuracy, low, high) == tuple(
+            f"{test[key]:.4f}" for key in ("accuracy", "accuracy_low", "accuracy_high")
+        )
+
+
+@pytest.mark.parametrize("page", ["README.md", *(f"docs/{page.name}" for page in (ROOT / "docs").glob("*.md"))])
+def test_files_it_links_to_are_there(page):
+    file = ROOT / page
+    for target in re.findall(r"\]\(([^)#:]+)\)", file.read_text()):
+        assert (file.parent / target).exists(), target
+
+
+def test_its_make_targets_are_the_makefile_s():
+    targets = set(re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text(), re.M))
+    assert set(re.findall(r"make ([a-z]+)", README)) <= targets
+
+
+def test_no_file_names_an_index_host_and_every_requirement_is_hashed():
+    lock = (ROOT / "requirements.txt").read_text()
+    assert "http" not in lock.replace("aiohttp", "").replace("dvc-http", "")
+    for block in re.split(r"\n(?=\S)", lock):
+        if "==" in block:
+            assert "--hash=sha256:" in block, block[:60]
+    wanted = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["dependencies"]
+    for each in wanted:
+        name = re.match(r"[\w.-]+", each).group().replace(".", "-").lower()
+        assert re.search(rf"^{name}==", lock, re.M), name

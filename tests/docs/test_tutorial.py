@@ -1,0 +1,102 @@
+"""docs/tutorial.md, command by command, in a small project."""
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import yaml
+from conftest import ROOT, SMALL, small
+from PIL import Image
+
+TEXT = (ROOT / "docs/tutorial.md").read_text()
+BLOCKS = re.findall(r"```(console|yaml)\n(.*?)```", TEXT, re.DOTALL)
+
+
+def commands(block):
+    """Each command of a block, and what it must begin an output line with to count as refused."""
+    return [
+        (command, re.sub("….*", "", refusal)) for command, refusal in re.findall(r"\$ (.*)\n(?:(error: .*)\n)?", block)
+    ]
+
+
+@pytest.fixture(scope="module")
+def tutorial(tmp_path_factory):
+    """The small project as its quick start has left it, with pictures of one's own beside."""
+    folder = tmp_path_factory.mktemp("tutorial")
+    project = small(folder)
+    whole, pipeline = (yaml.safe_load((root / "dvc.yaml").read_text()) for root in (ROOT, folder))
+    sample = whole["stages"]["sample"]
+    absent = re.compile("mnist_5k_cnn|photos10_strided")
+    sample["deps"] = [name for name in sample["deps"] if not absent.search(name)]
+    pipeline["stages"]["sample"] = sample
+    (folder / "dvc.yaml").write_text(yaml.safe_dump(pipeline, sort_keys=False))
+    (folder / ".venv").mkdir()
+    for name in ("bin", "lib", "pyvenv.cfg"):
+        (folder / ".venv" / name).symlink_to(Path(sys.prefix, name))
+    (folder / ".venv/.done").touch()
+    project.run("make", "sample")
+    random = np.random.default_rng(0)
+    for name, level in (("cat", 60), ("dog", 180)):
+        (folder / "pictures" / name).mkdir(parents=True)
+        for number in range(20):
+            noise = random.integers(level - 50, level + 50, (40, 40, 3), np.uint8)
+            Image.fromarray(noise).save(folder / f"pictures/{name}/{number}.png")
+    digit = np.load(folder / "data/processed/mnist_5k/x_test.npy", mmap_mode="r")[0, ..., 0]
+    Image.fromarray(np.asarray(digit)).save(folder / "digit.png")
+    with (folder / ".gitignore").open("a") as file:
+        file.write("/pictures/\n/curves/\n/digit.png\n")
+    project.commit("As the repository has it")
+    return project
+
+
+def test_every_command(tutorial):
+    path = os.pathsep.join((str(Path(sys.executable).parent), os.environ["PATH"]))
+    environment = {**os.environ, "PATH": path, "PYTHONPATH": str(tutorial.folder), "COLUMNS": "160"}
+    said = {}
+    for kind, block in BLOCKS:
+        if kind == "yaml":
+            file = tutorial.folder / "params.yaml"
+            file.write_text(file.read_text().replace("\nvariants:\n", f"\nvariants:\n{block}", 1))
+            continue
+        for command, refusal in commands(block):
+            done = subprocess.run(
+                ["bash", "-c", command],
+                cwd=tutorial.folder,
+                env=environment,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                text=True,
+                check=False,
+            )
+            said[command] = done.stdout
+            assert (done.returncode != 0) == bool(refusal), f"{command}\n{done.stdout[-4000:]}"
+            assert "Traceback" not in done.stdout, f"{command}\n{done.stdout[-4000:]}"
+            assert any(line.startswith(refusal) for line in done.stdout.splitlines() or [""]), (
+                f"{command}\n{done.stdout}"
+            )
+
+    def of(start):
+        return next(text for command, text in said.items() if command.startswith(start))
+
+    assert of("git status") == ""
+    assert all(name in of("replica table sample") for name in SMALL)
+    assert "16" in of("dvc params diff")
+    assert "layers.1.Dense.units: 64 -> 16" in of("replica compare")
+    experiments = of("dvc exp show")
+    assert "narrow" in experiments
+    assert of("replica sweep").count("rate-00") >= 3
+    assert "mine" in of("replica table mine")
+    assert "plots/datasets/pets.png" in tutorial.run("git", "ls-tree", "-r", "--name-only", "main").stdout
+    assert list((tutorial.folder / "curves").glob("**/history*.png"))
+    assert "units: 16" in tutorial.run("git", "show", "sixteen-units:params.yaml").stdout
+    assert "mine:" in tutorial.run("git", "show", "main:params.yaml").stdout
+
+
+def test_no_command_of_the_tutorial_is_left_out():
+    assert sum(len(commands(block)) for kind, block in BLOCKS if kind == "console") == len(
+        re.findall(r"^\$ ", TEXT, re.MULTILINE)
+    )
