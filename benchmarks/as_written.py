@@ -12,7 +12,7 @@ import json
 import time
 from typing import Any
 
-import keras  # before replica.backend, which leaves out what Keras imports without needing it
+import keras  # before replica.training.backend, which leaves out what Keras imports without needing it
 import numpy as np
 
 from replica.common import arrays, parameters

@@ -3,10 +3,10 @@
     python -m benchmarks.equivalence precision [VARIANT ...] [--seeds 10] [--first 0]
     python -m benchmarks.equivalence dropout [VARIANT ...] [--seeds 10] [--first 0]
 
-`precision` compares float32 with mixed_bfloat16, `dropout` Keras's layers with those of `replica.quicker`. Each seed is
-trained twice, with the same weights to begin with and the same order of images. The two settings count as equivalent
-where two one-sided paired t-tests at 5% (Schuirmann, 1987) place the mean difference within half the width of the 95%
-Wilson interval that one run's accuracy has on the test images: what a reader could not tell apart anyway.
+`precision` compares float32 with mixed_bfloat16, `dropout` Keras's layers with those of `replica.training.layers`. Each
+seed is trained twice, with the same weights to begin with and the same order of images. The two settings count as
+equivalent where two one-sided paired t-tests at 5% (Schuirmann, 1987) place the mean difference within half the width
+of the 95% Wilson interval that one run's accuracy has on the test images: what a reader could not tell apart anyway.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The driver of a sweep: draws trials, runs them side by side on the engine's workers, and keeps the study."""
+"""The driver of a sweep: draws trials, runs them side by side on the workers of `replica repro`, and keeps the study."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """`replica repro` beside `dvc repro`: nothing to do, trivial stages, and stages that wait.
 
-    python benchmarks/engine.py                      10 and 100 stages: about two minutes
-    python benchmarks/engine.py --stages 10 100 1000 the third takes `dvc repro` ten minutes more
+    python benchmarks/repro.py                       10 and 100 stages: about two minutes
+    python benchmarks/repro.py --stages 10 100 1000  the third takes `dvc repro` ten minutes more
 
 Each side runs in a fresh repository of its own, one after the other, and prints seconds of wall clock and of processor
 time (its commands' included): the second is the one to compare on a machine that does other things too.
@@ -19,7 +19,7 @@ import time
 from pathlib import Path
 
 DVC = [sys.executable, "-m", "dvc", "repro"]
-DRIVER = "import sys; from replica.engine import reproduce; sys.exit(reproduce([], jobs=int(sys.argv[1])))"
+DRIVER = "import sys; from replica.commands.repro import reproduce; sys.exit(reproduce([], jobs=int(sys.argv[1])))"
 PIPELINE = """stages:
   make:
     foreach: ${variants}
