@@ -24,7 +24,7 @@ from dvc.repo import Repo
 from rich.console import Console
 
 from replica.commands.repro import reproduce
-from replica.commands.repro.estimates import Seconds
+from replica.commands.repro.estimates import Estimates
 from replica.commands.repro.workers import Workers
 from replica.common.errors import UserError
 
@@ -387,7 +387,7 @@ stages:
         (root / "timings").mkdir(exist_ok=True)
         timing = {"train_seconds": seconds, "seeds": {str(seed): {} for seed in range(seeds)}}
         (root / "timings" / f"{name}.json").write_text(json.dumps(timing))
-    own = root / ".dvc/tmp/replica/seconds.json"
+    own = root / ".dvc/tmp/replica/estimates.json"
     own.parent.mkdir(parents=True)
     own.write_text(json.dumps({"train@seen": 80.0, "after": 90.0}))
     assert repro(root, jobs=1)[0] == 0
@@ -405,7 +405,7 @@ def test_expects_what_was_recorded(tmp_path: Path) -> None:
     (tmp_path / "timings").mkdir()
     (tmp_path / "timings/b.json").write_text('{"train_seconds": 30.0, "seeds": {"0": 25.0, "1": 35.0}}')
     names = ("train@a", "train@b", "train@new", "search@a", "evaluate@a", "report")
-    expected = Seconds(tmp_path, tmp_path / "own.json").estimates(names)
+    expected = Estimates(tmp_path, tmp_path / "own.json").of(names)
     assert expected == {
         "train@a": 300,
         "train@b": 60,
@@ -415,9 +415,9 @@ def test_expects_what_was_recorded(tmp_path: Path) -> None:
         "report": 5,
     }
 
-    own = Seconds(tmp_path, tmp_path / "own.json")
+    own = Estimates(tmp_path, tmp_path / "own.json")
     own.record({"train@a": 250.0, "evaluate@b": 2.0})
-    assert Seconds(tmp_path, tmp_path / "own.json").estimates(names) == {
+    assert Estimates(tmp_path, tmp_path / "own.json").of(names) == {
         "train@a": 250,
         "train@b": 60,
         "train@new": 155,

@@ -1,20 +1,18 @@
 """The driver: one process that holds DVC's lock and does DVC's bookkeeping one stage at a time, commands side by side.
 
-A stage is reproduced by DVC's own `Stage.reproduce`, in a thread that holds the driver's mutex. At the one place where
-`dvc repro` lets go of its lock, to run the command, the thread lets go of the mutex and a dask worker runs the command.
+A stage is reproduced by DVC's own `Stage.reproduce`, in a thread that holds the driver's mutex. Where `dvc repro` lets
+go of its lock, to run the command, the thread lets go of the mutex instead, and a dask worker runs the command.
 """
 
 from __future__ import annotations
 
-import logging
 import os
 import queue
 import signal
 import threading
 import time
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -25,11 +23,12 @@ from dvc.stage import run as dvc_run
 from dvc.stage.exceptions import StageCmdFailedError
 from rich.console import Console
 
+from replica.commands.repro.contexts import let_go, quiet, replaced
 from replica.commands.repro.display import Display, duration
-from replica.commands.repro.estimates import Seconds
+from replica.commands.repro.estimates import Estimates
 from replica.commands.repro.lockfile import Lockfiles
 from replica.commands.repro.plan import Longest, Plan
-from replica.commands.repro.shortcuts import files_locked_once, files_parsed_once, replaced
+from replica.commands.repro.shortcuts import files_locked_once, files_parsed_once
 from replica.commands.repro.summary import Outcome, counts, tell, write_timeline
 from replica.commands.repro.workers import Stop, Workers
 from replica.common.errors import UserError
@@ -105,18 +104,6 @@ def reproduce(
         return driver.run()
 
 
-@contextmanager
-def quiet() -> Iterator[None]:
-    """Within the block DVC says no more than its warnings: the display tells the rest."""
-    log = logging.getLogger("dvc")
-    level = log.level
-    log.setLevel(logging.WARNING)
-    try:
-        yield
-    finally:
-        log.setLevel(level)
-
-
 class Driver:
     """One run of `plan` on `workers`; `options` are those of DVC's `Stage.reproduce`, `folder` is for its own files."""
 
@@ -126,9 +113,9 @@ class Driver:
         self.repo, self.plan, self.workers, self.folder = repo, plan, workers, folder
         self.stop, self.console, self.options = stop, console, options
         self.began = time.monotonic()
-        self.seconds = Seconds(Path(repo.root_dir), self.folder / "seconds.json")
+        self.estimates = Estimates(Path(repo.root_dir), self.folder / "estimates.json")
         self.names = [stage.addressing for stage in plan.steps]
-        self.expected = self.seconds.estimates(self.names)
+        self.expected = self.estimates.of(self.names)
         self.lockfiles = Lockfiles(plan.steps)
         self.mutex = threading.Lock()  # only its holder uses DVC
         self.events: queue.SimpleQueue[Stage] = queue.SimpleQueue()
@@ -138,9 +125,10 @@ class Driver:
 
     def run(self) -> int:
         """Reproduce every stage; return the exit status."""
-        # DVC wraps `cmd_run` in `unlocked_repo`, to let go of its lock meanwhile: there the driver steps in
-        at_command = replaced(dvc_run, "unlocked_repo", lambda _: self._run_command)
-        with ThreadPoolExecutor(self.workers.jobs) as pool, at_command, self.display:
+        # DVC runs a stage's command as `unlocked_repo(cmd_run)(stage)`: here its lock is kept, and a worker runs it
+        kept = replaced(dvc_run, "unlocked_repo", lambda run: run)
+        on_worker = replaced(dvc_run, "cmd_run", self._run_command)
+        with ThreadPoolExecutor(self.workers.jobs) as pool, kept, on_worker, self.display:
             try:
                 self._loop(pool)
                 self.lockfiles.close()
@@ -215,8 +203,8 @@ class Driver:
         self.events.put(stage)
 
     def _run_command(self, stage: Stage, dry: bool = False, run_env: dict[str, str] | None = None) -> None:
-        """Run a stage's command on a worker, without the mutex meanwhile; called by DVC in the place of `cmd_run`."""
-        self.repo._reset()
+        """DVC's `cmd_run`, on a worker; the caller holds the mutex, and others may have it while the command runs."""
+        self.repo._reset()  # as DVC does where it lets go of its lock
         texts = dvc_run._enforce_cmd_list(stage.cmd)
         commands = [dvc_run._make_cmd(dvc_run.get_executable(), text) for text in texts]
         options = dvc_run.prepare_kwargs(stage, run_env=run_env)
@@ -228,11 +216,8 @@ class Driver:
         if self.stop:
             raise InterruptedStageError
         self.display.started(stage.addressing, log, self.expected[stage.addressing])
-        self.mutex.release()
-        try:
+        with let_go(self.mutex):
             ended = self.workers.execute(stage.addressing, commands, options["cwd"], options["env"], log)
-        finally:
-            self.mutex.acquire()
         outcome.seconds = ended.seconds
         if ended.status and self.stop:
             raise InterruptedStageError
@@ -249,8 +234,8 @@ class Driver:
             ended += skipped
             self.display.ended(name, f"{outcome.state} {outcome.words}".strip(), "bold red")
         elif outcome.state == "done":
-            self.seconds.known[name] = outcome.seconds
-            self.expected = self.seconds.estimates(self.names)
+            self.estimates.measured[name] = outcome.seconds
+            self.expected = self.estimates.of(self.names)
             self.display.ended(name, f"done in {duration(outcome.seconds)}", "green")
         elif outcome.state == "cached":
             self.display.ended(name, "taken from the run cache" if stage.cmd else "verified", "green")
@@ -265,7 +250,7 @@ class Driver:
         line = ", ".join(filter(None, [counts(list(self.outcomes.values())), f"{len(left)} left"]))
         if self.stop:
             return f"{line}, stopping; Ctrl-C again kills what runs"
-        if not left or not self.seconds.known:
+        if not left or not self.estimates.measured:
             return line
         now = time.monotonic() - self.began
         rest = {stage.addressing: self.expected[stage.addressing] for stage in left}
@@ -276,7 +261,7 @@ class Driver:
 
     def _report(self) -> int:
         outcomes = {stage.addressing: self.outcomes[stage] for stage in self.plan.steps if stage in self.outcomes}
-        self.seconds.record({name: outcome.seconds for name, outcome in outcomes.items() if outcome.state == "done"})
+        self.estimates.record({name: outcome.seconds for name, outcome in outcomes.items() if outcome.state == "done"})
         if any(outcome.seconds for outcome in outcomes.values()):
             write_timeline(self.folder / "timeline.csv", outcomes)
         tell(self.console, outcomes, time.monotonic() - self.began, self._log)

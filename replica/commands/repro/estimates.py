@@ -11,11 +11,11 @@ from statistics import fmean
 SHORT = 5.0  # Seconds of a stage that trains nothing and was never seen: most of it is start-up (docs/speed.md).
 
 
-class Seconds:
-    """Recorded seconds of stages.
+class Estimates:
+    """What stages took before, in seconds, as estimates of what they will take.
 
-    Known, the later source over the earlier: `benchmarks/seconds.csv` (committed), `timings/VARIANT.json` (written by
-    training) and the driver's own file, which `record` writes.
+    Measured, the later source over the earlier: `benchmarks/seconds.csv` (committed), `timings/VARIANT.json` (written
+    by training) and the driver's own file, which `record` writes.
 
     Parameters
     ----------
@@ -27,7 +27,7 @@ class Seconds:
 
     def __init__(self, root: Path, own: Path) -> None:
         self.own = own
-        self.known: dict[str, float] = {}
+        self.measured: dict[str, float] = {}
         table = root / "benchmarks" / "seconds.csv"
         if table.exists():
             with table.open(newline="") as file:
@@ -47,17 +47,17 @@ class Seconds:
 
     def _learn(self, name: str, seconds: object, times: object = 1) -> None:
         try:
-            self.known[name] = float(seconds) * int(times)  # type: ignore[arg-type, call-overload]
+            self.measured[name] = float(seconds) * int(times)  # type: ignore[arg-type, call-overload]
         except (TypeError, ValueError):  # an estimate is no reason to fail
             return
 
-    def estimates(self, names: Iterable[str]) -> dict[str, float]:
+    def of(self, names: Iterable[str]) -> dict[str, float]:
         """Seconds of each stage; one never seen takes its group's mean, else what a short stage takes."""
         groups: dict[str, list[float]] = {}
-        for name, seconds in self.known.items():
+        for name, seconds in self.measured.items():
             groups.setdefault(_group(name), []).append(seconds)
         means = {group: fmean(values) for group, values in groups.items()}
-        return {name: self.known.get(name, means.get(_group(name), SHORT)) for name in names}
+        return {name: self.measured.get(name, means.get(_group(name), SHORT)) for name in names}
 
     def record(self, seconds: dict[str, float]) -> None:
         """Add what this run measured to the driver's own file."""

@@ -14,7 +14,7 @@ from dvc import dvcfile
 from dvc.stage import PipelineStage, Stage
 from dvc.utils.serialize import modify_yaml
 
-from replica.commands.repro.shortcuts import replaced
+from replica.commands.repro.contexts import replaced
 
 SHARE = 0.1  # of the time at most goes into writing: each writing parses and prints every stage's entry
 

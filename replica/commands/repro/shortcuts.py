@@ -21,20 +21,11 @@ from dvc.fs import LocalFileSystem
 from dvc.utils import strictyaml
 from dvc.utils.serialize import _yaml
 
+from replica.commands.repro.contexts import replaced
+
 if TYPE_CHECKING:
     from dvc.repo import Repo
     from dvc.stage import Stage
-
-
-@contextmanager
-def replaced(where: Any, name: str, by: Any) -> Iterator[None]:
-    """Within the block, `where.name` is `by`."""
-    original = getattr(where, name)
-    setattr(where, name, by)
-    try:
-        yield
-    finally:
-        setattr(where, name, original)
 
 
 @contextmanager
