@@ -10,11 +10,11 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
+from replica.common import parameters
 from replica.common.errors import UserError
-from replica.common.parameters import variant as merged
 from replica.datasets import declaration
 from replica.schema import check
-from replica.schema.layers import Layer, Shape
+from replica.schema.layers import Layer, Shape, words
 
 Stack = list[tuple[str, Layer, Shape]]
 
@@ -24,7 +24,7 @@ def console() -> Console:
     return Console(file=sys.stdout, width=None if sys.stdout.isatty() else 200, highlight=False)
 
 
-def plain(*columns: str) -> Table:
+def grid(*columns: str) -> Table:
     """A table without lines; columns that start with `>` are numbers, to the right."""
     made = Table(box=None, padding=(0, 2, 0, 0), header_style="bold")
     for column in columns:
@@ -33,7 +33,12 @@ def plain(*columns: str) -> Table:
     return made
 
 
-def show(parameters: dict[str, Any], names: list[str]) -> None:
+def as_typed(value: Any) -> str:
+    """A parameter's value on one line, as YAML and `-S` have it."""
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+
+
+def show(declared: dict[str, Any], names: list[str]) -> None:
     """Print every variant on one line, or the named ones layer by layer.
 
     Raises
@@ -41,14 +46,14 @@ def show(parameters: dict[str, Any], names: list[str]) -> None:
     UserError
         Where params.yaml is wrong, or has no variant of that name.
     """
-    datasets = check.datasets(parameters)
+    datasets = check.datasets(declared)
     for name in names:
-        check.known("replica variants", name, parameters["variants"], "variant")
+        check.known("replica variants", name, declared["variants"], "variant")
     if names:
         for name in names:
-            layer_by_layer(name, merged(parameters, name), check.check_variant(parameters, name, datasets))
+            layer_by_layer(name, parameters.variant(declared, name), check.check_variant(declared, name, datasets))
         return
-    lines = plain(
+    lines = grid(
         "variant",
         "dataset",
         ">images",
@@ -60,12 +65,12 @@ def show(parameters: dict[str, Any], names: list[str]) -> None:
         ">parameters",
         "layers",
     )
-    for name in parameters["variants"]:
-        stack = check.check_variant(parameters, name, datasets)
-        entry = merged(parameters, name)
+    for name in declared["variants"]:
+        stack = check.check_variant(declared, name, datasets)
+        entry = parameters.variant(declared, name)
         images = entry["train_examples"] or datasets[entry["dataset"]].train_examples
         lines.add_row(
-            name, entry["dataset"], f"{images:,}", arguments(entry["optimizer"]), str(entry["batch_size"]),
+            name, entry["dataset"], f"{images:,}", words(entry["optimizer"], 1), str(entry["batch_size"]),
             str(entry["epochs"]), str(entry["validation"]), str(len(entry["seeds"])), f"{total(stack):,}",
             " ".join(short(kind, layer) for kind, layer, _ in stack),
         )  # fmt: skip
@@ -74,7 +79,7 @@ def show(parameters: dict[str, Any], names: list[str]) -> None:
 
 def layer_by_layer(name: str, entry: dict[str, Any], stack: Stack) -> None:
     """Print one variant's layers: arguments, output shape, parameters and how they come about."""
-    lines = plain("layer", "arguments", "output", ">parameters", "arithmetic")
+    lines = grid("layer", "arguments", "output", ">parameters", "arithmetic")
     for kind, layer, shape in stack:
         terms = layer.parameters(shape)
         lines.add_row(
@@ -85,19 +90,12 @@ def layer_by_layer(name: str, entry: dict[str, Any], stack: Stack) -> None:
             " + ".join(text for text, _ in terms),
         )
     lines.add_row("total", "", "", f"{total(stack):,}", "")
-    console().print(f"[bold]{name}[/bold]: {entry['dataset']}, {arguments(entry['optimizer'])}", lines, sep="\n")
+    console().print(f"[bold]{name}[/bold]: {entry['dataset']}, {words(entry['optimizer'], 1)}", lines, sep="\n")
 
 
 def total(stack: Stack) -> int:
     """Trainable parameters of all layers."""
     return sum(count for _, layer, shape in stack for _, count in layer.parameters(shape))
-
-
-def arguments(value: str | dict[str, Any]) -> str:
-    """`Adam`, or `SGD(learning_rate=0.1)`."""
-    name, given = (value, {}) if isinstance(value, str) else next(iter(value.items()))
-    inside = ", ".join(f"{key}={next(iter(v)) if isinstance(v, dict) else v}" for key, v in (given or {}).items())
-    return f"{name}({inside})" if inside else name
 
 
 def short(kind: str, layer: Layer) -> str:
@@ -113,7 +111,7 @@ def penalties(given: dict[str, Any]) -> list[tuple[str, dict[str, Any]]]:
     return [item for key, value in given.items() if key.endswith("_regularizer") and value for item in value.items()]
 
 
-def results(parameters: dict[str, Any], names: list[str]) -> None:
+def results(declared: dict[str, Any], names: list[str]) -> None:
     """Print the scores of the variants that have any, and where the page is.
 
     Raises
@@ -121,21 +119,21 @@ def results(parameters: dict[str, Any], names: list[str]) -> None:
     UserError
         Where a name is no variant's, or nothing has been evaluated yet.
     """
-    datasets = check.datasets(parameters)
+    datasets = check.datasets(declared)
     sample = names == ["sample"]
     embedded = {
         name for name, of in datasets.items() if isinstance(of, declaration.Embedded) and len(of.shape) == 3
     }  # images that come with packages; the spiral is points
     for name in [] if sample else names:
-        check.known("replica table", name, parameters["variants"], "variant")
+        check.known("replica table", name, declared["variants"], "variant")
     if sample:
-        names = [name for name, entry in parameters["variants"].items() if entry["dataset"] in embedded]
-    lines = plain("variant", "dataset", ">test accuracy", "95% interval", ">dummy", ">parameters", ">seconds")
-    for name in names or parameters["variants"]:
+        names = [name for name, entry in declared["variants"].items() if entry["dataset"] in embedded]
+    lines = grid("variant", "dataset", ">test accuracy", "95% interval", ">dummy", ">parameters", ">seconds")
+    for name in names or declared["variants"]:
         file = Path("metrics", f"{name}.json")
         if not file.exists():
             continue
-        score, entry = json.loads(file.read_text()), parameters["variants"][name]
+        score, entry = json.loads(file.read_text()), declared["variants"][name]
         test = score["test"]
         timing = Path("timings", f"{name}.json")
         seconds = f"{json.loads(timing.read_text())['train_seconds']:.1f}" if timing.exists() else "–"

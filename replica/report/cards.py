@@ -14,7 +14,7 @@ from replica.common import parameters
 from replica.report.claims import Claim
 from replica.report.results import Results
 from replica.report.verdicts import p_value
-from replica.schema.layers import LAYERS, Shape
+from replica.schema.layers import LAYERS, Shape, words
 
 SETS = {"train": "training", "validation": "validation", "test": "test"}
 ORIGINS = {
@@ -52,11 +52,12 @@ class SetRow:
 
 @dataclass(frozen=True)
 class Card:
-    """A variant: `entry` as it is declared, `metrics` and `details` as evaluated, or empty."""
+    """A variant: `declared` as params.yaml has it and `entry` as settled, `metrics` and `details` or empty."""
 
     name: str
     document: str
     origin: str
+    declared: dict[str, Any]
     entry: dict[str, Any]
     layers: list[LayerRow]
     scores: list[SetRow]
@@ -86,7 +87,7 @@ class Card:
     @property
     def yaml(self) -> str:
         """The entry of params.yaml that repeats it."""
-        return yaml.safe_dump({"variants": {self.name: self.entry}}, sort_keys=False, allow_unicode=True)
+        return yaml.safe_dump({"variants": {self.name: self.declared}}, sort_keys=False, allow_unicode=True)
 
     @property
     def command(self) -> str:
@@ -109,14 +110,15 @@ def card(name: str, declared: dict[str, Any], results: Results, claims: Iterable
     """
     dataset = results.datasets[results.variants[name]["dataset"]]
     metrics, details = results.read(name), results.read(f"details/{name}")
-    own = results.variants[name]
-    entry = {**own, **declared["training"], **own}
+    own, entry = results.variants[name], parameters.variant(declared, name)
+    usual = {key: value for key, value in declared["training"].items() if key not in own}
     return Card(
         name=name,
         document=next((letter for letter, of in declared["documents"].items() if name in of["variants"]), ""),
         origin=origin(dataset),
+        declared=own | usual,
         entry=entry,
-        layers=layers(parameters.variant(declared, name)["layers"], tuple(dataset["shape"])),
+        layers=layers(entry["layers"], tuple(dataset["shape"])),
         scores=[scored(data, details) for data in SETS if data in details.get("mean", {})],
         dummies=[baseline(strategy, details) for strategy in details.get("dummy", {})],
         metrics=metrics,
@@ -170,15 +172,6 @@ def summary(card: Card) -> list[Any]:
     keys = ("accuracy", "accuracy_low", "accuracy_high", "accuracy_std")
     end = [card.metrics["seeds"], test["loss"], card.metrics["dummy"]["accuracy"], card.metrics["params_total"]]
     return [*start, *(test.get(key) for key in keys), *end]
-
-
-def words(value: Any) -> str:
-    """`Adam`, `SGD(learning_rate=0.1)`, `relu`."""
-    if isinstance(value, dict) and value:
-        name, arguments = next(iter(value.items()))
-        inside = ", ".join(f"{key}={words(argument)}" for key, argument in (arguments or {}).items())
-        return f"{name}({inside})" if inside else name
-    return str(value)
 
 
 def environment() -> jinja2.Environment:

@@ -258,3 +258,13 @@ LAYERS: dict[str, type[Layer]] = {
     "SpatialDropout2D": SpatialDropout2D,
     "ZeroPadding2D": ZeroPadding2D,
 }
+
+
+def words(value: Any, depth: int = 9) -> str:
+    """`Adam`, `SGD(learning_rate=0.1)`, `relu`: a name with its arguments, and theirs, so many deep."""
+    if not isinstance(value, dict) or not value:
+        return str(value)
+    name, arguments = next(iter(value.items()))
+    if not arguments or not depth:
+        return name
+    return f"{name}({', '.join(f'{key}={words(argument, depth - 1)}' for key, argument in arguments.items())})"

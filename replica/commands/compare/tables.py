@@ -135,12 +135,8 @@ def why(row: Row) -> list[str]:
 
 
 def sentence(change: Change) -> str:
-    return f"{change.name}: {text(change.before)} -> {text(change.after)}"
-
-
-def text(value: Any) -> str:
-    """A parameter's value on one line, as YAML has it."""
-    return NONE if value is ... else value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+    before, after = (NONE if value is ... else overview.as_typed(value) for value in (change.before, change.after))
+    return f"{change.name}: {before} -> {after}"
 
 
 def title(comparison: Comparison, quote: str = "") -> str:

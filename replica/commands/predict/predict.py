@@ -149,7 +149,7 @@ def show(found: list[dict[str, Any]], as_json: bool) -> None:
     if as_json:
         print(json.dumps(found, indent=2, ensure_ascii=False))
         return
-    lines = overview.plain("picture", "class", ">probability", "then")
+    lines = overview.grid("picture", "class", ">probability", "then")
     for each in found:
         (best, p), *others = list(each["probabilities"].items())[:TOP]
         then = ", ".join(f"{name} {share:.1%}" for name, share in others)
