@@ -15,10 +15,11 @@ from dvc.repo import Repo
 from rich.console import Console
 from rich.table import Table
 
+from replica.commands import overview
 from replica.commands.sweep import overrides, workspace
-from replica.commands.sweep.driver import Driver, show
 from replica.commands.sweep.space import parse
 from replica.commands.sweep.study import SAMPLERS, Study
+from replica.commands.sweep.trials import Trials
 from replica.common import parameters
 from replica.common.errors import UserError
 from replica.schema.check import known
@@ -27,7 +28,6 @@ if TYPE_CHECKING:
     from optuna.trial import FrozenTrial
 
 TOP = 5
-TRIALS = 20
 
 
 def sweep(
@@ -99,9 +99,8 @@ def sweep(
         raise UserError(" ".join(str(error).split())) from error
     with Study(folder, space, sampler, seed, prune) as study:
         state = begin(root, study, console)
-        count = min(trials or len(study.combinations), len(study.combinations)) or trials or TRIALS
         declared = yaml.load(workspace.git(root, "show", f"{state.tree}:params.yaml"), parameters.Loader)
-        status = Driver(root, cache, declared, study, state, count, jobs or CPU_COUNT, console).run()
+        status = Trials(root, cache, declared, study, state, study.count(trials), jobs or CPU_COUNT, console).run()
         ranked = study.ranked()
         tell(console, study, state)
     if status:
@@ -156,7 +155,7 @@ def tell(console: Console, study: Study, state: workspace.Snapshot) -> None:
         table.add_column(study.space.short(key), justify="right")
     for trial in ranked[:TOP]:
         values = values_of(trial)
-        drawn = [show(values[key]) for key in study.space.domains]
+        drawn = [overview.as_typed(values[key]) for key in study.space.domains]
         table.add_row(trial.user_attrs["name"], f"{trial.value:.4f}", *drawn)
     console.print(table)
 
@@ -168,7 +167,6 @@ def values_of(trial: FrozenTrial) -> dict[str, Any]:
 
 def keep(name: str, variant: str) -> int:
     """Put an experiment into the workspace and score its model on the test set; return the exit status."""
-    from replica.commands import overview
     from replica.commands.repro import reproduce
 
     try:

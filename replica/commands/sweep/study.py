@@ -26,6 +26,7 @@ from replica.commands.sweep.workspace import Snapshot
 from replica.common.errors import UserError
 
 SAMPLERS = ("tpe", "random", "grid")
+TRIALS = 20
 
 
 class Held(BaseJournalFileLock):
@@ -110,6 +111,12 @@ class Study:
     @snapshot.setter
     def snapshot(self, state: Snapshot) -> None:
         self.study.set_user_attr("snapshot", list(state))
+
+    def count(self, asked: int | None) -> int:
+        """How many trials there will be: as many as asked for, of a grid no more than it has."""
+        if self.sampler == "grid":
+            return min(asked or len(self.combinations), len(self.combinations))
+        return asked or TRIALS
 
     def ended(self) -> dict[int, FrozenTrial]:
         """The trials that came to an end of their own, by number; those cut short are not among them."""

@@ -1,7 +1,7 @@
 """One trial, as a process of its own: `python -m replica.commands.sweep.trial REQUEST`.
 
 In a clone of the repository it sets the overrides, lets DVC run train@VARIANT and nothing else, and leaves an
-experiment that `dvc exp show` lists. It ends when the driver does.
+experiment that `dvc exp show` lists. It ends when the sweep does.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ class Request:
     variant: str
     dataset: str
     cache: str
-    driver: int
+    parent: int
     values: dict[str, Any]
 
     def command(self) -> list[str]:
@@ -112,16 +112,16 @@ def lock_entries(text: str) -> tuple[str, dict[str, str]]:
     return head, {entry.split(":\n")[0].strip(): entry for entry in entries}
 
 
-def follow(driver: int) -> None:
-    """End this process and its children once the driver is gone."""
-    while os.getppid() == driver:
+def follow(parent: int) -> None:
+    """End this process and its children once its parent is gone."""
+    while os.getppid() == parent:
         time.sleep(0.2)
     os.killpg(0, signal.SIGKILL)
 
 
 def main() -> None:
     request = Request(**json.loads(sys.argv[1]))
-    threading.Thread(target=follow, args=(request.driver,), daemon=True).start()
+    threading.Thread(target=follow, args=(request.parent,), daemon=True).start()
     try:
         run(request)
     except Exception as error:

@@ -1,4 +1,4 @@
-"""The driver of a sweep: draws trials, runs them side by side on the workers of `replica repro`, and keeps the study."""
+"""A sweep's trials: drawn, run side by side on the workers of `replica repro`, and kept in the study."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 
+from replica.commands.overview import as_typed
 from replica.commands.repro.display import Display, duration, tail
 from replica.commands.repro.workers import Stop, Workers
 from replica.commands.sweep.overrides import overridden
@@ -39,7 +40,7 @@ class Lines(Display):
 
 
 @dataclass
-class Running:
+class RunningTrial:
     """A trial that runs: where, its log, the seeds it trains with, and what will say how it ended."""
 
     attempt: Attempt
@@ -52,7 +53,7 @@ class Running:
     hopeless: bool = False
 
 
-class Driver:
+class Trials:
     """Runs what is left of a sweep of so many trials.
 
     Parameters
@@ -80,7 +81,7 @@ class Driver:
         done = study.ended()
         self.left = [number for number in range(1, trials + 1) if number not in done]
         self.seconds = [seconds for trial in done.values() if (seconds := trial.user_attrs.get("seconds"))]
-        self.active: list[Running] = []
+        self.active: list[RunningTrial] = []
         self.stop = Stop()
         self.display = Lines(console, self.summary)
 
@@ -115,7 +116,7 @@ class Driver:
         self.display.refresh()
         time.sleep(0.1)
 
-    def _start(self, number: int) -> Running:
+    def _start(self, number: int) -> RunningTrial:
         attempt = self.study.ask(number, self.jobs)
         variant = parameters.variant(overridden(self.declared, self.variant, attempt.values), self.variant)
         folder = Path(tempfile.mkdtemp(prefix=f"{attempt.name}-", dir=self.folder))
@@ -128,7 +129,7 @@ class Driver:
             variant=self.variant,
             dataset=variant["dataset"],
             cache=self.cache,
-            driver=os.getpid(),
+            parent=os.getpid(),
             values=attempt.values,
         )
         environment = {**os.environ, "PYTHONUNBUFFERED": "1", "DVC_SITE_CACHE_DIR": str(folder / "site")}
@@ -136,12 +137,12 @@ class Driver:
         log.unlink(missing_ok=True)
         future = self.workers.submit(attempt.name, attempt.name, [request.command()], str(self.root), environment, log)
         space = self.study.space
-        drawn = " ".join(f"{space.short(key)}={show(attempt.values[key])}" for key in space.domains)
-        running = Running(attempt, f"{attempt.name}  {drawn}", folder, log, variant["seeds"], future)
+        drawn = " ".join(f"{space.short(key)}={as_typed(attempt.values[key])}" for key in space.domains)
+        running = RunningTrial(attempt, f"{attempt.name}  {drawn}", folder, log, variant["seeds"], future)
         self.display.started(running.title, log, mean(self.seconds) if self.seconds else 0.0)
         return running
 
-    def _hopeless(self, running: Running) -> bool:
+    def _hopeless(self, running: RunningTrial) -> bool:
         """Whether a running trial is to be pruned, by its first seed's validation accuracy so far."""
         if not self.study.declared["prune"] or self.stop:
             return False
@@ -156,7 +157,7 @@ class Driver:
             return self.study.hopeless(running.attempt, live["step"], live[seeds[0]]["validation"]["accuracy"])
         return False
 
-    def _end(self, running: Running) -> None:
+    def _end(self, running: RunningTrial) -> None:
         """Record how a trial ended, and remove its clone."""
         ended, attempt = running.future.result(), running.attempt
         seconds = time.monotonic() - running.began
@@ -181,7 +182,7 @@ class Driver:
         self.display.ended(running.title, words, style)
         shutil.rmtree(running.folder, ignore_errors=True)
 
-    def _curves(self, running: Running) -> list[dict[int, float]]:
+    def _curves(self, running: RunningTrial) -> list[dict[int, float]]:
         """Each seed's validation accuracy at each epoch."""
         curves = []
         for seed in running.seeds:
@@ -209,8 +210,3 @@ class Driver:
             passed = sum(min(mean(self.seconds), time.monotonic() - running.began) for running in self.active)
             words.append(f"about {duration(max(1.0, (left * mean(self.seconds) - passed) / self.jobs))} left")
         return ", ".join(words)
-
-
-def show(value: Any) -> str:
-    """A value as it is typed."""
-    return value if isinstance(value, str) else json.dumps(value)
