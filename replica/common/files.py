@@ -5,7 +5,6 @@ from __future__ import annotations
 import csv
 import json
 import math
-import re
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -72,8 +71,16 @@ def write_json(content: Mapping[str, Any], file: Path) -> None:
     """Write JSON beside, then rename: in the order as it stands, a list of numbers on one line."""
     file.parent.mkdir(parents=True, exist_ok=True)
     part = file.with_suffix(".part")
-    text = json.dumps(as_json(content), indent=2)
-    part.write_text(
-        re.sub(r"\[[^][{}\"]+\]", lambda numbers: "[" + " ".join(numbers[0][1:-1].split()) + "]", text) + "\n"
-    )
+    part.write_text(indented(as_json(content)) + "\n")
     part.replace(file)
+
+
+def indented(value: Any, start: str = "\n") -> str:
+    """JSON with a key or an item a line, but a list of numbers on one; `start` begins a line where the value stands."""
+    inner = start + "  "
+    if isinstance(value, dict) and value:
+        items = [f"{json.dumps(str(key))}: {indented(item, inner)}" for key, item in value.items()]
+        return "{" + ",".join(inner + item for item in items) + start + "}"
+    if isinstance(value, list) and any(isinstance(item, str | list | dict) for item in value):
+        return "[" + ",".join(inner + indented(item, inner) for item in value) + start + "]"
+    return json.dumps(value)
