@@ -7,13 +7,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import jinja2
 import yaml
 
 from replica.common import parameters
 from replica.report.claims import Claim
+from replica.report.environment import environment
 from replica.report.results import Results
-from replica.report.verdicts import p_value
 from replica.schema.layers import LAYERS, Shape, words
 
 SETS = {"train": "training", "validation": "validation", "test": "test"}
@@ -174,46 +173,9 @@ def summary(card: Card) -> list[Any]:
     return [*start, *(test.get(key) for key in keys), *end]
 
 
-def environment() -> jinja2.Environment:
-    """The templates of replica/templates; HTML is escaped, an unknown name is an error."""
-    made = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(Path(__file__).parent / "templates"),
-        autoescape=jinja2.select_autoescape(["html", "svg"]),
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    made.filters |= {"percent": percent, "signed": signed, "figure": figure, "count": "{:,}".format, "p_value": p_value}
-    made.globals |= {"origins": ORIGINS}
-    return made
-
-
 def write(cards: Iterable[Card], folder: Path) -> None:
     """A Markdown file a variant."""
     template = environment().get_template("card.md")
     folder.mkdir(parents=True, exist_ok=True)
     for each in cards:
-        (folder / f"{each.name}.md").write_text(template.render(card=each))
-
-
-def percent(share: float | None, digits: int = 2) -> str:
-    return "–" if share is None else f"{100 * share:.{digits}f}%".replace("-", "−")
-
-
-def figure(value: float | None, unit: str = "") -> str:
-    """A figure of a claim in its unit: `%`, `s`, or none."""
-    if value is None:
-        return "–"
-    if unit == "%":
-        return percent(value)
-    text = f"{value:.1f} s" if unit == "s" else f"{value:.0f}" if value == int(value) else f"{value:.4f}"
-    return text.replace("-", "−")
-
-
-def signed(value: float | None, unit: str = "") -> str:
-    """A difference, with its sign; of percentages in points."""
-    if value is None:
-        return ""
-    text = figure(abs(value), unit).replace("%", "")
-    sign = "" if not text.strip("0. s") else "+" if value > 0 else "−"
-    return sign + text
+        (folder / f"{each.name}.md").write_text(template.render(card=each, origins=ORIGINS))

@@ -13,6 +13,7 @@ from typing import Any
 from replica.common import files
 from replica.common.errors import UserError
 from replica.common.parameters import read as read_yaml
+from replica.report.environment import environment
 from replica.report.results import NotRunError, Results
 from replica.report.verdicts import TESTS, VERDICTS, Judgement
 
@@ -163,18 +164,5 @@ def write(claims: Sequence[Claim], file: Path) -> None:
 def markdown(claims: Sequence[Claim]) -> str:
     """All verdicts as Markdown: how many of each by document, then a claim a row."""
     documents = sorted({claim.document for claim in claims})
-    found = list(by_verdict(claims))
-    counts = Counter((claim.document, claim.judgement.verdict) for claim in claims)
-    lines = [f"| document | {' | '.join(found)} |", "| --- " * (len(found) + 1) + "|"]
-    lines += [f"| {of} | {' | '.join(str(counts[of, verdict]) for verdict in found)} |" for of in documents]
-    lines += [f"| all | {' | '.join(str(count) for count in by_verdict(claims).values())} |", ""]
-    lines += ["| | variants | claim | theirs | ours | verdict | statistic |", "| --- " * 7 + "|"]
-    for claim in claims:
-        ours = claim.judgement.ours
-        shown = "" if ours is None else f"{ours:.2%}" if claim.unit == "%" else f"{ours:.4g}"
-        cells = [
-            claim.id, ", ".join(claim.variants), claim.text, claim.theirs, shown, claim.judgement.verdict,
-            " ".join(filter(None, (claim.judgement.statistic, claim.reason))),
-        ]  # fmt: skip
-        lines.append("| " + " | ".join(cell.replace("|", "\\|").replace("\n", " ") for cell in cells) + " |")
-    return "\n".join(lines) + "\n"
+    counts = {of: by_verdict(claim for claim in claims if claim.document == of) for of in documents}
+    return environment().get_template("claims.md").render(claims=claims, counts=counts | {"all": by_verdict(claims)})

@@ -10,8 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from replica.report import charts
-from replica.report.cards import Card, environment
+from replica.report.cards import ORIGINS, Card
 from replica.report.claims import Claim, by_verdict
+from replica.report.environment import environment
 from replica.report.results import Results
 from replica.report.verdicts import VERDICTS
 
@@ -80,6 +81,7 @@ def render(
         documents=documents,
         panels={card.name: charts.panels(results.curves(card.name)) for card in ran},
         charts=charts,
+        origins=ORIGINS,
         searches=found,
         comparisons=[picture(file, words) for file, words in (comparisons or {}).items()],
         convolutions=convolutions,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
+from pathlib import Path
 from typing import Any
 
 from rich.table import Table
@@ -14,6 +15,7 @@ from replica.commands.compare import paired
 from replica.commands.compare.compare import NOT_RUN, SAME, Change, Comparison, Row, signed
 from replica.commands.compare.revisions import Accuracy, Revision
 from replica.common.files import as_json
+from replica.report.environment import environment
 from replica.report.verdicts import p_value
 
 STYLES = {"better": "bold green", "worse": "bold red", "other data": "yellow", "new": "cyan", "gone": "cyan"}
@@ -49,21 +51,12 @@ def show(comparison: Comparison, everything: bool = False) -> None:
 
 def markdown(comparison: Comparison, everything: bool = False) -> str:
     """The same for a pull request, as one table."""
-    table = [line_of([*HEADER, "changed"]), line_of(["---"] * 6), *map(line, shown(comparison, everything))]
-    blocks = [f"Test accuracy, {title(comparison, '`')}", *(["\n".join(table)] if table[2:] else [])]
-    return "\n\n".join([*blocks, *footer(comparison, everything)])
-
-
-def line(row: Row) -> str:
-    """A row of the Markdown table."""
-    *cells, (word, p) = figures(row)
-    strong = f"**{word}**" if word in ("better", "worse") else word
-    reasons = [*(f"`{sentence(change)}`" for change in row.changes), *row.notes]
-    return line_of(["<br>".join(filter(None, cell)) for cell in ((row.variant,), *cells, (strong, p), reasons)])
-
-
-def line_of(cells: list[str]) -> str:
-    return "| " + " | ".join(cell.replace("|", "\\|").replace("\n", " ") for cell in cells) + " |"
+    rows = [
+        (row.variant, figures(row), [*(f"`{sentence(change)}`" for change in row.changes), *row.notes])
+        for row in shown(comparison, everything)
+    ]
+    template = environment(Path(__file__).parent).get_template("table.md")
+    return template.render(title=title(comparison, "`"), rows=rows, footer=footer(comparison, everything)).rstrip()
 
 
 def dump(comparison: Comparison) -> str:

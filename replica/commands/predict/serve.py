@@ -17,15 +17,14 @@ from pathlib import Path
 from threading import Lock
 from typing import Any
 
-import jinja2
 import numpy as np
 from PIL import Image
 
-from replica import report
 from replica.commands.predict.predict import FORMATS, Predictor
 from replica.common.errors import UserError
 from replica.datasets import pictures
 from replica.datasets.mirrors import BadFileError
+from replica.report.environment import environment
 
 ADDRESS = "127.0.0.1"
 LARGEST = 20 * 2**20  # bytes of a picture
@@ -56,13 +55,10 @@ class Page(ThreadingHTTPServer):
         self.predictor, self.lock, self.nonce = predictor, Lock(), secrets.token_urlsafe(16)
         names = (ADDRESS, "localhost")
         self.hosts = {f"{name}:{self.server_port}" for name in names} | set(names if self.server_port == 80 else ())
-        templates = jinja2.Environment(
-            loader=jinja2.FileSystemLoader([Path(__file__).parent, Path(report.__file__).parent]),
-            autoescape=True,
-            undefined=jinja2.StrictUndefined,
-        )
-        self.html = templates.get_template("serve.html").render(
-            predictor=predictor, nonce=self.nonce, drawn=predictor.shape == [28, 28, 1], largest=LARGEST
+        self.html = (
+            environment(Path(__file__).parent)
+            .get_template("serve.html")
+            .render(predictor=predictor, nonce=self.nonce, drawn=predictor.shape == [28, 28, 1], largest=LARGEST)
         )
 
     def handle_error(self, request: Any, client_address: Any) -> None:
