@@ -160,7 +160,7 @@ def sweep(
     `replica sweep mnist_5k_mlp -S 'optimizer.SGD.learning_rate=log(1e-3,1)' -S epochs=5 --trials 10`,
     `replica sweep mnist_5k_mlp -S 'layers.1.Dense.units=32,64,128' --sampler grid --jobs 2`
     """
-    from replica.commands.sweep.run import sweep as run
+    from replica.commands.sweep.sweep import sweep as run
 
     # Trials start as `python -m …`, as the stages do.
     os.environ["PATH"] = os.pathsep.join((str(Path(sys.executable).parent), os.environ.get("PATH", "")))

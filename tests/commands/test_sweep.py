@@ -262,7 +262,7 @@ def test_bayesian_draws_are_reproducible(tmp_path: Path) -> None:
 def test_a_mistake_is_refused_first(
     quick: Project, monkeypatch: pytest.MonkeyPatch, settings: list[str], message: str
 ) -> None:
-    from replica.commands.sweep.run import sweep
+    from replica.commands.sweep.sweep import sweep
 
     monkeypatch.chdir(quick.folder)
     with pytest.raises(UserError, match=re.escape(message)) as error:
@@ -272,7 +272,7 @@ def test_a_mistake_is_refused_first(
 
 
 def test_data_must_be_there(quick: Project, monkeypatch: pytest.MonkeyPatch) -> None:
-    from replica.commands.sweep.run import sweep
+    from replica.commands.sweep.sweep import sweep
 
     monkeypatch.chdir(quick.folder)
     with pytest.raises(UserError, match=re.escape("make it first: dvc repro preprocess@photos10")):

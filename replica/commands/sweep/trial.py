@@ -8,13 +8,10 @@ from __future__ import annotations
 
 import json
 import os
-import re
 import signal
 import sys
 import threading
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -25,8 +22,6 @@ from replica.commands.sweep.overrides import assign
 if TYPE_CHECKING:
     from dvc.repo import Repo
     from dvc.stage import Stage
-
-LOCK = re.compile(r"(?m)^(?=  \S)")  # where a stage's entry begins in dvc.lock
 
 
 @dataclass
@@ -55,8 +50,6 @@ def run(request: Request) -> None:
     from dvc.repo.experiments.refs import ExpRefInfo
     from dvc.utils.serialize import modify_yaml
 
-    from replica.commands.repro.shortcuts import files_parsed_once
-
     root, folder = Path(request.root), Path(request.folder)
     workspace.clone(root, folder, workspace.Snapshot(request.base, request.tree))
     os.chdir(folder)
@@ -70,13 +63,12 @@ def run(request: Request) -> None:
         for key, value in request.values.items():
             assign(declared, key, value)
     target = f"train@{request.variant}"
-    with files_parsed_once(), Repo() as repo:
+    with Repo() as repo:
         for out in workspace.arrays(repo, request.dataset):
             out.checkout()
         stage = repo.stage.load_one(name=target)
         empty(repo, stage)
         added = [os.path.relpath(out.fs_path) for out in stage.outs if not out.use_cache]
-    with lock_of(target), Repo() as repo:
         repo.reproduce(target, single_item=True)
     live = Path("live", request.variant)
     (live / "dvc.yaml").write_text("metrics:\n- metrics.json\n")  # what training reached: the experiment's column
@@ -93,23 +85,6 @@ def empty(repo: Repo, stage: Stage) -> None:
         for out in later.outs:
             if out.metric and not out.use_cache and Path(out.fs_path).suffix == ".json" and Path(out.fs_path).exists():
                 Path(out.fs_path).write_text("{}\n")
-
-
-@contextmanager
-def lock_of(name: str) -> Iterator[None]:
-    """Within the block, dvc.lock holds this stage and hardly another: DVC takes seconds to write those of a hundred."""
-    file = Path("dvc.lock")
-    head, entries = lock_entries(file.read_text())
-    one = next(iter(entries))  # DVC refuses an empty list of stages
-    file.write_text(head + "".join(lines for key, lines in entries.items() if key in (one, name)))
-    yield
-    file.write_text(head + "".join((entries | lock_entries(file.read_text())[1]).values()))
-
-
-def lock_entries(text: str) -> tuple[str, dict[str, str]]:
-    """What stands before the stages in dvc.lock, and each stage's lines."""
-    head, *entries = LOCK.split(text)
-    return head, {entry.split(":\n")[0].strip(): entry for entry in entries}
 
 
 def follow(parent: int) -> None:
