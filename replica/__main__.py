@@ -17,7 +17,7 @@ app = typer.Typer(
 )
 
 
-def known(incomplete: str) -> list[str]:
+def complete(incomplete: str) -> list[str]:
     """The declared variants, for the shell's completion."""
     try:
         return [name for name in parameters.read()["variants"] if name.startswith(incomplete)]
@@ -40,7 +40,7 @@ def check() -> None:
 def variants(
     names: Annotated[
         list[str] | None,
-        typer.Argument(help="Variants to show layer by layer; none: all, a line each.", autocompletion=known),
+        typer.Argument(help="Variants to show layer by layer; none: all, a line each.", autocompletion=complete),
     ] = None,
 ) -> None:
     """Show the declared variants: all of them a line each, or some layer by layer with the arithmetic of parameters.
@@ -55,7 +55,7 @@ def variants(
 @app.command()
 def table(
     names: Annotated[
-        list[str] | None, typer.Argument(help="Variants, or `sample` for the quick start's.", autocompletion=known)
+        list[str] | None, typer.Argument(help="Variants, or `sample` for the quick start's.", autocompletion=complete)
     ] = None,
 ) -> None:
     """Print the results: test accuracy with its 95% interval, the dummy's, parameters, and seconds.
@@ -110,7 +110,7 @@ def dataset(
 
 @app.command()
 def predict(
-    variant: Annotated[str, typer.Argument(help="A trained one; its first seed answers.", autocompletion=known)],
+    variant: Annotated[str, typer.Argument(help="A trained one; its first seed answers.", autocompletion=complete)],
     files: Annotated[list[str], typer.Argument(metavar="PICTURE...", help="PNG, JPEG, GIF, BMP or WebP.")],
     as_json: Annotated[bool, typer.Option("--json", help="Print every class's probability, as JSON.")] = False,
 ) -> None:
@@ -125,7 +125,7 @@ def predict(
 
 @app.command()
 def serve(
-    variant: Annotated[str, typer.Argument(help="A trained one; its first seed answers.", autocompletion=known)],
+    variant: Annotated[str, typer.Argument(help="A trained one; its first seed answers.", autocompletion=complete)],
     port: Annotated[int, typer.Option(min=0, max=65535, help="0: any that is free.")] = 8000,
 ) -> None:
     """Open a page on this machine to draw or drop a picture, and see what a trained variant makes of it.
@@ -139,7 +139,7 @@ def serve(
 
 @app.command()
 def sweep(
-    variant: Annotated[str, typer.Argument(help="The variant to search.", autocompletion=known)],
+    variant: Annotated[str, typer.Argument(help="The variant to search.", autocompletion=complete)],
     settings: Annotated[
         list[str], typer.Option("--set", "-S", metavar="KEY=DOMAIN", help="What to draw, or a value for all trials.")
     ],
