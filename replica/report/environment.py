@@ -6,8 +6,6 @@ from pathlib import Path
 
 import jinja2
 
-from replica.report.verdicts import p_value
-
 TEMPLATES = Path(__file__).parent / "templates"
 
 
@@ -20,8 +18,7 @@ def environment(*folders: Path) -> jinja2.Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    made.filters |= {"percent": percent, "signed": signed, "figure": figure, "count": "{:,}".format, "p_value": p_value}
-    made.filters["cell"] = cell
+    made.filters |= {"percent": percent, "signed": signed, "figure": figure, "count": "{:,}".format, "cell": cell}
     return made
 
 

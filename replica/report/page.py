@@ -14,7 +14,7 @@ from replica.report.cards import ORIGINS, Card
 from replica.report.claims import Claim, by_verdict
 from replica.report.environment import environment
 from replica.report.results import Results
-from replica.report.verdicts import VERDICTS
+from replica.report.verdicts import VERDICTS, p_value
 
 
 @dataclass(frozen=True)
@@ -70,7 +70,9 @@ def render(
     }
     found = [] if sample else list(searches(results))
     convolutions = [] if sample else pictures(root / "plots/convolution")
-    html = environment().get_template("page.html").render(
+    templates = environment()
+    templates.filters["p_value"] = p_value
+    html = templates.get_template("page.html").render(
         cards=cards,
         ran=ran,
         best=best,
