@@ -63,7 +63,7 @@ def clone(folder: Path, kept: set[str], first: list[str]) -> None:
     for entry in [*content["variants"].values(), *content["searches"].values()]:
         entry.pop("seeds", None)
     yaml.dump(content, file)
-    data = [f"preprocess@{name}" for name in content["datasets"]]
+    data = [f"preprocess@{name}" for name in parameters.declared(folder)["datasets"]]
     call(PYTHON, "-m", "replica", "repro", *data, *first, cwd=folder)
     call("git", "-c", "user.name=table", "-c", "user.email=table@localhost", "commit", "-qam", "Before", cwd=folder)
 

@@ -27,13 +27,13 @@ def complete(incomplete: str) -> list[str]:
 
 @app.command()
 def check() -> None:
-    """Check params.yaml as a whole, before anything runs.
+    """Check params.yaml and datasets.yaml as a whole, before anything runs.
 
     Silent where all is well; else a line a mistake (the entry, the key, what was got, what is allowed), exit status 1.
 
     Example: `replica check && dvc repro`
     """
-    check_all(parameters.read())
+    check_all(parameters.declared())
 
 
 @app.command()
@@ -49,7 +49,7 @@ def variants(
     """
     from replica.commands import overview
 
-    overview.show(parameters.read(), names or [])
+    overview.show(parameters.declared(), names or [])
 
 
 @app.command()
@@ -64,7 +64,7 @@ def table(
     """
     from replica.commands import overview
 
-    overview.results(parameters.read(), names or [])
+    overview.results(parameters.declared(), names or [])
 
 
 @app.command()
@@ -80,7 +80,7 @@ def repro(
     """
     from replica.commands.repro import reproduce
 
-    check_all(parameters.read())
+    check_all(parameters.declared())
     # The stages start as `python -m …`: this environment's, also where it has not been activated.
     os.environ["PATH"] = os.pathsep.join((str(Path(sys.executable).parent), os.environ.get("PATH", "")))
     sys.exit(reproduce(targets or [], jobs, force, scheduler=scheduler))
@@ -88,7 +88,7 @@ def repro(
 
 @app.command()
 def dataset(
-    name: Annotated[str, typer.Argument(help="Its name in params.yaml.")],
+    name: Annotated[str, typer.Argument(help="Its name in datasets.yaml.")],
     path: Annotated[str, typer.Argument(help="A folder of images, a subfolder a class, or an .npz file.")],
     update: Annotated[bool, typer.Option("--update", help="Look again: the data have changed.")] = False,
     kind: Annotated[str | None, typer.Option(help="images or arrays; none: as PATH looks.")] = None,
@@ -98,7 +98,7 @@ def dataset(
     names: Annotated[str | None, typer.Option(help="A file's own, such as x=images,y=labels.")] = None,
     classes: Annotated[str | None, typer.Option(help="Of labels 0, 1, …, such as cat,dog.")] = None,
 ) -> None:
-    """Declare data of your own in params.yaml: looks at them, and adds the whole entry.
+    """Declare data of your own in datasets.yaml: looks at them, and adds the whole entry.
 
     Examples: `replica dataset flowers own/flowers --shape 32,32,3`, `replica dataset letters letters.npz`
     """
@@ -234,7 +234,7 @@ def seconds() -> None:
 
 
 def check_all(declared: dict[str, Any]) -> None:
-    """Check params.yaml and, unless a stage asks, one's own data: a stage works on the copy it was declared with."""
+    """Check what is declared and, unless a stage asks, one's own data: a stage works on the copy that was declared."""
     from replica.schema import check
 
     check.check(declared)

@@ -15,11 +15,11 @@ from replica.convolution.arithmetic import convolve, max_pool, output_size, relu
 
 def main() -> None:
     try:
-        compute(parameters.read()["convolution"])
+        compute(parameters.read("convolution.yaml"))
     except KeyError as error:
-        raise UserError(f"params.yaml: convolution: {error} is missing") from None
+        raise UserError(f"convolution.yaml: {error} is missing") from None
     except (TypeError, ValueError, IndexError, AttributeError, ImportError, OSError) as error:
-        raise UserError(f"params.yaml: convolution: {error}") from None
+        raise UserError(f"convolution.yaml: {error}") from None
 
 
 def compute(declared: dict[str, Any]) -> None:

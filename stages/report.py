@@ -13,7 +13,7 @@ def main(part: str = "all") -> None:
     if part not in ("all", "sample"):
         raise UserError(f"stages.report: got {part!r}; allowed: sample, or nothing for everything")
     sample = part == "sample"
-    declared = parameters.read()
+    declared = parameters.declared()
     reported = claims.read()
     theirs = {name for document in reported["documents"].values() for name in document["variants"]}
     results = Results(declared, documents=theirs)

@@ -86,11 +86,11 @@ def small(folder: Path) -> Project:
     parameters = project.parameters()
     variants = parameters["variants"]
     parameters["variants"] = {name: {**variants[name], "epochs": 1, "seeds": [0]} for name in SMALL}
-    parameters["datasets"] = {
-        name: entry for name, entry in parameters["datasets"].items() if name in ("mnist_5k", "photos10")
-    }
     parameters["searches"] = {}
     project.write(parameters)
+    datasets = yaml.safe_load((folder / "datasets.yaml").read_text())["datasets"]
+    quick = {"datasets": {name: datasets[name] for name in ("mnist_5k", "photos10")}}
+    (folder / "datasets.yaml").write_text(yaml.safe_dump(quick, sort_keys=False))
     pipeline = yaml.safe_load((folder / "dvc.yaml").read_text())
     for name in ("search", "choose", "convolution", "surface", "sample"):
         pipeline["stages"].pop(name, None)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import yaml
@@ -35,6 +36,7 @@ def make(folder: Path) -> None:
     }
     declared["searches"] = {}
     (folder / "params.yaml").write_text(yaml.safe_dump(declared, sort_keys=False))
+    shutil.copy(ROOT / "datasets.yaml", folder)
     for name, entry in VARIANTS.items():
         kind, dataset = kinds.declared(entry["dataset"])
         raw, arrays = folder / "data/raw" / entry["dataset"], folder / "data/processed" / entry["dataset"]

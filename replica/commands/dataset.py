@@ -1,4 +1,4 @@
-"""Data of one's own: looked at, and declared in params.yaml."""
+"""Data of one's own: looked at, and declared in datasets.yaml."""
 
 from __future__ import annotations
 
@@ -9,8 +9,12 @@ from types import ModuleType
 from typing import Any
 
 import numpy as np
+import yaml
+from ruamel.yaml import YAML
+from ruamel.yaml.comments import CommentedSeq
+from ruamel.yaml.error import YAMLError
+from ruamel.yaml.scalarstring import SingleQuotedScalarString
 
-from replica.commands import params_file
 from replica.common import parameters
 from replica.common.errors import UserError
 from replica.datasets import images, npz, own, pictures
@@ -20,9 +24,11 @@ from replica.datasets.mirrors import BadFileError
 from replica.schema import check
 
 KINDS: dict[str, tuple[ModuleType, type[Own]]] = {"images": (images, Images), "arrays": (npz, Npz)}
+FILE = Path("datasets.yaml")
 NAME = re.compile(r"[A-Za-z]\w*", re.ASCII)
 KEPT = {"images": ("shape", "test_share", "seed"), "arrays": ("test_share", "seed", "names", "classes")}
 SHARE = 0.2
+TEXT, WIDTH = "tag:yaml.org,2002:str", 120  # of datasets.yaml
 LARGEST_SIDE = 256  # of pictures that are taken as large as they are
 
 
@@ -47,7 +53,7 @@ def check_one(name: str, entry: dict[str, Any]) -> None:
 def settings(
     shape: str | None, test_share: float | None, seed: int | None, names: str | None, classes: str | None
 ) -> dict[str, Any]:
-    """What the command line says, as params.yaml has it; None stays None."""
+    """What the command line says, as datasets.yaml has it; None stays None."""
     return {
         "shape": sides(shape) if shape else None,
         "test_share": test_share,
@@ -74,7 +80,7 @@ def pairs(text: str) -> dict[str, str]:
 
 
 def declare(name: str, path: str, update: bool, kind: str | None, settings: dict[str, Any]) -> str:
-    """Write a dataset's entry into params.yaml, and return what there is to say about it.
+    """Write a dataset's entry into datasets.yaml, and return what there is to say about it.
 
     Parameters
     ----------
@@ -87,14 +93,14 @@ def declare(name: str, path: str, update: bool, kind: str | None, settings: dict
     kind
         `images` or `arrays`; None: as `path` looks.
     settings
-        `shape`, `test_share`, `seed`, `names` and `classes` as in params.yaml; None or none: as the data are.
+        `shape`, `test_share`, `seed`, `names` and `classes` as in datasets.yaml; None or none: as the data are.
 
     Raises
     ------
     UserError
         Where the name or the data will not do.
     """
-    there = parameters.read()["datasets"]
+    there = check.validate(dict[str, dict[str, Any]], parameters.read(FILE).get("datasets") or {}, "datasets")
     before = previous(name, there, update)
     kind = kind or before.get("kind") or ("arrays" if Path(path).suffix == ".npz" else "images")
     check.known("replica dataset: --kind", kind, KINDS, "kind")
@@ -114,7 +120,7 @@ def declare(name: str, path: str, update: bool, kind: str | None, settings: dict
     check.validate(KINDS[kind][1], entry, f"datasets.{name}")
     if entry == before:
         return f"{name}: as it is declared already"
-    params_file.put("datasets", name, entry)
+    put(name, entry)
     return described(name, entry, bool(before))
 
 
@@ -152,9 +158,6 @@ def look(kind: str, path: Path, given: dict[str, Any]) -> dict[str, Any]:
     arrays = module.decode(draft, path if kind == "images" else path.parent)
     for split_name in own.SPLITS:
         entry[f"{split_name}_examples"] = len(arrays[f"y_{split_name}"])
-    for split_name in own.SPLITS:
-        counts = np.bincount(arrays[f"y_{split_name}"], minlength=len(classes))
-        entry[f"{split_name}_class_counts"] = counts.tolist()
     return entry | {"sha256": {key: digest(arrays[key]) for key in npz.SPLIT}}
 
 
@@ -164,8 +167,6 @@ def of_images(path: Path, given: dict[str, Any]) -> tuple[list[int], list[str], 
         raise BadFileError(f"{path}: no folder, as images by class are in")
     found = images.classes(path)
     classes = own.named(list(next(iter(found.values()))), str(path))
-    for name in classes:
-        params_file.plain(f"{path}: the class {name}", name)
     if given.get("shape"):
         return given["shape"], classes, "" not in found
     sizes, grey = set(), True
@@ -196,9 +197,55 @@ def of_arrays(path: Path, names: ArrayNames, given: dict[str, Any]) -> tuple[lis
         raise BadFileError(
             f"{path}: labels from 0 to {count - 1}, and {len(classes)} names for them; say which with --classes"
         )
-    for name in own.named(classes, str(path)):
-        params_file.plain(f"{path}: the class {name}", name)
-    return shape, classes, "x" not in arrays
+    return shape, own.named(classes, str(path)), "x" not in arrays
+
+
+def put(name: str, entry: dict[str, Any]) -> None:
+    """Add an entry to datasets.yaml, or bring it up to date; comments and the other entries stay as they are.
+
+    Raises
+    ------
+    UserError
+        Where ruamel.yaml, which is stricter than what reads it elsewhere, refuses the file.
+    """
+    file = YAML()
+    file.preserve_quotes, file.width = True, WIDTH
+    try:
+        declared = file.load(FILE)
+    except YAMLError as error:
+        raise UserError(f"{FILE}: not YAML: {' '.join(str(error).split())}") from None
+    declared = declared or {}
+    declared["datasets"] = declared.get("datasets") or {}
+    fill(declared["datasets"].setdefault(name, {}), entry)
+    part = FILE.with_suffix(".part")
+    with part.open("w", encoding="utf-8") as out:
+        file.dump(declared, out)
+    part.replace(FILE)
+
+
+def fill(old: dict[str, Any], new: dict[str, Any]) -> None:
+    """Make `old` equal to `new` key by key: what is replaced as a whole would lose the comment that follows it."""
+    for key in [key for key in old if key not in new]:
+        del old[key]
+    for key, value in new.items():
+        if isinstance(value, dict):
+            fill(old.setdefault(key, {}), value)
+        else:
+            old[key] = written(value)
+
+
+def written(value: Any) -> Any:
+    """As ruamel.yaml is to write it: a list on one line, and quotes where `parameters.read` would find no text.
+
+    Of YAML's versions ruamel writes the newer, in which `no` is a text; the older calls it false.
+    """
+    if isinstance(value, list):
+        line = CommentedSeq(map(written, value))
+        line.fa.set_flow_style()
+        return line
+    if isinstance(value, str) and parameters.Loader("").resolve(yaml.ScalarNode, value, (True, False)) != TEXT:
+        return SingleQuotedScalarString(value)
+    return value
 
 
 def described(name: str, entry: dict[str, Any], again: bool) -> str:
@@ -206,9 +253,7 @@ def described(name: str, entry: dict[str, Any], again: bool) -> str:
     shape = entry["shape"]
     size = "×".join(map(str, shape))
     counts = f"{entry['train_examples']:,} training and {entry['test_examples']:,} test images of {size}"
-    head = (
-        f"datasets.{name}: {len(entry['classes'])} classes, {counts}; {'changed' if again else 'added'} in params.yaml"
-    )
+    head = f"datasets.{name}: {len(entry['classes'])} classes, {counts}; {'changed' if again else 'added'} in {FILE}"
     if again:
         return f"{head}\n\n$ dvc repro preprocess@{name}"
     convolved = CONVOLVED if min(shape[:2]) >= 12 else ""

@@ -44,7 +44,7 @@ def show(declared: dict[str, Any], names: list[str]) -> None:
     Raises
     ------
     UserError
-        Where params.yaml is wrong, or has no variant of that name.
+        Where params.yaml or datasets.yaml is wrong, or has no variant of that name.
     """
     datasets = check.datasets(declared)
     for name in names:

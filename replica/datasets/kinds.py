@@ -32,9 +32,10 @@ KINDS: dict[str, ModuleType] = {
 
 
 def declared(name: str) -> tuple[ModuleType, Any]:
-    """A dataset's kind, and its entry of params.yaml."""
-    entry = TypeAdapter(Dataset).validate_python(parameters.entry_of(parameters.read(), "datasets", name))
-    return KINDS[entry.kind], entry
+    """A dataset's kind, and its entry of datasets.yaml."""
+    entry = parameters.entry_of(parameters.read("datasets.yaml"), "datasets", name)
+    dataset = TypeAdapter(Dataset).validate_python(entry)
+    return KINDS[dataset.kind], dataset
 
 
 def decode(name: str, kind: ModuleType, entry: Any, folder: Path) -> dict[str, np.ndarray]:

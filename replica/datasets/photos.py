@@ -25,11 +25,11 @@ def decode(declared: Photos, folder: Path) -> dict[str, np.ndarray]:
     side = declared.shape[0]
     random = np.random.default_rng(declared.seed)
     parts: dict[str, list[np.ndarray]] = {"train": [], "test": []}
-    for file, train, test in zip(declared.md5, declared.train_class_counts, declared.test_class_counts, strict=True):
+    for file in declared.md5:
         photo = np.asarray(Image.open(folder / Path(file).name).convert("RGB"))
         border = round(photo.shape[1] * declared.train_share)
-        parts["train"].append(patches(photo[:, :border], train, side, random))
-        parts["test"].append(patches(photo[:, border:], test, side, random))
+        parts["train"].append(patches(photo[:, :border], declared.patches.train, side, random))
+        parts["test"].append(patches(photo[:, border:], declared.patches.test, side, random))
     arrays = {}
     for split, found in parts.items():
         order = random.permutation(sum(map(len, found)))

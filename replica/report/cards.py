@@ -105,7 +105,7 @@ def card(name: str, declared: dict[str, Any], results: Results, claims: Iterable
     Parameters
     ----------
     declared
-        params.yaml, with the `documents` of claims.yaml.
+        params.yaml and datasets.yaml, with the `documents` of claims.yaml.
     """
     dataset = results.datasets[results.variants[name]["dataset"]]
     metrics, details = results.read(name), results.read(f"details/{name}")

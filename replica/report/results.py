@@ -45,7 +45,7 @@ class Results:
     Parameters
     ----------
     parameters
-        params.yaml: what there could be.
+        params.yaml and datasets.yaml: what there could be.
     root
         The project's folder.
     documents

@@ -1,4 +1,4 @@
-"""params.yaml checked as a whole, before anything runs. Only the command line imports it: no result depends on it."""
+"""params.yaml and datasets.yaml checked as a whole, before anything runs; how they are checked decides no result."""
 
 from __future__ import annotations
 
@@ -111,17 +111,16 @@ class Search(Arguments):
 
 
 class Parameters(Arguments):
-    """The file's sections; each entry is checked apart, so that one line can name it."""
+    """The files' sections; each entry is checked apart, so that one line can name it."""
 
     datasets: dict[str, Any]
     training: Training
     variants: dict[str, Any]
     searches: dict[str, Any] = Field(default_factory=dict)
-    convolution: Any = None
 
 
 def check(parameters: dict[str, Any]) -> None:
-    """Check every entry of params.yaml.
+    """Check every entry of params.yaml and datasets.yaml.
 
     Raises
     ------
@@ -134,7 +133,7 @@ def check(parameters: dict[str, Any]) -> None:
 
 
 def datasets(parameters: dict[str, Any]) -> dict[str, Any]:
-    """The file's sections and datasets, checked.
+    """The datasets, checked, and the files' sections.
 
     Raises
     ------

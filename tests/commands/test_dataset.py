@@ -20,9 +20,8 @@ from conftest import ROOT, small
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
-from ruamel.yaml import YAML
 
-from replica.commands import dataset, params_file
+from replica.commands import dataset
 from replica.common import parameters
 from replica.common.errors import UserError
 from replica.datasets import checks, kinds, npz, own, pictures
@@ -53,8 +52,9 @@ def grow(root: Path, backwards: bool = False) -> Path:
 
 @pytest.fixture
 def place(tmp_path, monkeypatch):
-    """A project's folder with params.yaml, and own/flowers in it."""
-    shutil.copy(ROOT / "params.yaml", tmp_path)
+    """A project's folder with its two files of declarations, and own/flowers in it."""
+    for name in ("params.yaml", "datasets.yaml"):
+        shutil.copy(ROOT / name, tmp_path)
     monkeypatch.chdir(tmp_path)
     grow(tmp_path / "own/flowers")
     return tmp_path
@@ -65,7 +65,7 @@ def declare(name: str, path: str | Path, update: bool = False, kind: str | None 
 
 
 def entry(name: str) -> dict:
-    return parameters.read()["datasets"][name]
+    return parameters.read("datasets.yaml")["datasets"][name]
 
 
 def fetched(name: str, folder: Path) -> dict[str, np.ndarray]:
@@ -82,20 +82,15 @@ def fetched(name: str, folder: Path) -> dict[str, np.ndarray]:
 
 
 def test_one_block_is_added_and_no_other_line_changes(place):
-    before = (place / "params.yaml").read_text()
+    before = (place / "datasets.yaml").read_text()
     said = declare("flowers", "own/flowers")
-    after = (place / "params.yaml").read_text()
-    start = after.index("  flowers:\n    kind: images\n")
-    assert after[:start] + after[after.index("training:\n") :] == before
+    after = (place / "datasets.yaml").read_text()
+    assert after.startswith(f"{before}  flowers:\n    kind: images\n")
+    assert "    classes: [daisy, rose, tulip]\n" in after
     assert "datasets.flowers: 3 classes, 20 training and 5 test images of 8×10×3" in said
-    again = io.StringIO()
-    YAML().dump(YAML().load(after), again)
-    assert again.getvalue() == after
-    check.check(parameters.read())
+    check.check(parameters.declared())
     assert entry("flowers")["path"] == "own/flowers"
     assert cards.origin(entry("flowers")) == "own"
-    assert entry("flowers")["train_class_counts"] == [10, 6, 4]
-    assert entry("flowers")["test_class_counts"] == [2, 2, 1]
 
 
 def test_the_variant_it_prints_is_one(place):
@@ -103,7 +98,7 @@ def test_the_variant_it_prints_is_one(place):
         said = declare("flowers", "own/flowers", update=shape == [32, 32, 1], shape=shape)
         if variant := re.search(r"(?s)\n(  flowers_\w+:\n.*?)\n\n", said):
             text = (place / "params.yaml").read_text().replace("variants:\n", f"variants:\n{variant[1]}\n", 1)
-            check.check(yaml.load(text, parameters.Loader))
+            check.check({**parameters.declared(), **yaml.load(text, parameters.Loader)})
     assert variant is None and said.endswith("$ dvc repro preprocess@flowers")
 
 
@@ -114,6 +109,7 @@ def test_pictures_become_the_arrays_declared(place):
         "x_train": (20, 8, 10, 3), "y_train": (20,), "x_test": (5, 8, 10, 3), "y_test": (5,),
     }  # fmt: skip
     assert all(array.dtype == np.uint8 for array in arrays.values())
+    assert [np.bincount(arrays[f"y_{part}"]).tolist() for part in ("train", "test")] == [[10, 6, 4], [2, 2, 1]]
     whole = {image.tobytes() for split in ("train", "test") for image in arrays[f"x_{split}"]}
     for name in CLASSES:
         for file in (place / "own/flowers" / name).glob("*.*g"):
@@ -220,14 +216,13 @@ def link_of_a_class(folder: Path) -> None:
         (link, "own/flowers/rose/s.png: a link that leads out of own/flowers"),
         (link_of_a_class, "own/flowers/lily/0.PNG: a link that leads out of own/flowers"),
         (lambda f: os.mkfifo(f / "rose/9.png"), "own/flowers/rose/9.png: no PNG or JPEG file"),
-        (lambda f: (f / "rose").rename(f / "no"), "own/flowers: the class no: YAML takes that name for another"),
         (lambda f: (f / "rose").rename(f / "a\nb"), "own/flowers: the class 'a\\nb', a name that cannot be printed"),
         (lambda f: shutil.move(f / "rose", f.parent), None),
         (lambda f: [shutil.rmtree(f / name) for name in ("rose", "tulip")], "own/flowers: 1 classes, where 2 to 256"),
     ],
 )  # fmt: skip
 def test_a_folder_that_will_not_do_is_one_line_that_names_the_file(spoil, message, place):
-    before = (place / "params.yaml").read_bytes()
+    before = (place / "datasets.yaml").read_bytes()
     spoil(place / "own/flowers")
     if message is None:  # still a dataset, of two classes
         declare("flowers", "own/flowers")
@@ -235,7 +230,7 @@ def test_a_folder_that_will_not_do_is_one_line_that_names_the_file(spoil, messag
     with pytest.raises(UserError, match=re.escape(message)) as caught:
         declare("flowers", "own/flowers")
     assert "\n" not in str(caught.value)
-    assert (place / "params.yaml").read_bytes() == before
+    assert (place / "datasets.yaml").read_bytes() == before
 
 
 def test_a_picture_may_have_so_many_pixels(monkeypatch):
@@ -396,34 +391,59 @@ def test_nothing_is_unpickled_and_nothing_fills_the_memory(place, monkeypatch):
         declare("letters", "e.npz")
 
 
-# params.yaml
+# datasets.yaml
+
+
+def test_an_update_changes_its_own_lines_alone(place):
+    declare("flowers", "own/flowers")
+    file = place / "datasets.yaml"
+    text = file.read_text().replace("    kind: images\n", "    # from the garden\n    kind: images  # 25 of them\n")
+    more = "  # two more\n  twin: {kind: spiral, seed: 1}  # small\n  last:\n    noise: 0.50\n# the end\n"
+    file.write_text(text + more)
+    before = file.read_text().splitlines()
+    draw(99).save(place / "own/flowers/rose/0.PNG")
+    assert "changed in datasets.yaml" in declare("flowers", "own/flowers", update=True)
+    after = file.read_text().splitlines()
+    changed = [line.split(":")[0].strip() for line in before if line not in after]
+    assert len(before) == len(after) and set(changed) <= {"files", "x_train", "y_train", "x_test", "y_test"}
+    assert "files" in changed
+    assert not file.with_suffix(".part").exists()
+
+
+def test_names_that_yaml_would_take_for_something_else_stay_names(place):
+    names = ["no", "1e3", "12", "null", "~", "1:30", "2024-01-01", "a, b", "it's", "# c"]
+    for name in names:
+        shutil.copytree("own/flowers/daisy", f"off/{name}")
+    declare("odd", "off")
+    assert entry("odd")["classes"] == sorted(names) and entry("odd")["path"] == "off"
+    shutil.move("off", "no")
+    declare("odd", "no", update=True)
+    assert entry("odd")["path"] == "no"
+    check.check(parameters.declared())
+    fetched("odd", place / "raw")
 
 
 @pytest.mark.parametrize(
-    ("before", "after"),
+    ("text", "message"),
     [
-        ("datasets:\n  a: 1\nvariants: {}\n", "datasets:\n  a: 1\n  new:\n    k:\n    - v\nvariants: {}\n"),
-        ("datasets:\n  a: 1", "datasets:\n  a: 1\n  new:\n    k:\n    - v\n"),
-        ("v: 1\ndatasets:\n    a:\n        b: 1\n", "v: 1\ndatasets:\n    a:\n        b: 1\n    new:\n        k:\n"),
-        ("datasets:\n  a: 1  # a\n\n# b\nv: 1\n", "datasets:\n  a: 1  # a\n  new:\n    k:\n    - v\n\n# b\nv: 1\n"),
-        ("datasets:\n  new:\n    old: 1\n  # b\n  b: 2\n", "datasets:\n  new:\n    k:\n    - v\n  # b\n  b: 2\n"),
-        ("datasets:\n  b: 2\n  new: 3\n\nv: 1\n", "datasets:\n  b: 2\n  new:\n    k:\n    - v\n\nv: 1\n"),
+        ("datasets: [", "datasets.yaml: not YAML: "),
+        ("datasets: 3\n", "datasets: got 3; should be a valid dictionary"),
+        ("datasets: {a: {b: 1, b: 2}}\n", "datasets.yaml: not YAML: "),
     ],
-)  # fmt: skip
-def test_an_entry_is_put_into_a_file_as_it_is_written(before, after, tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    Path("params.yaml").write_text(before)
-    params_file.put("datasets", "new", {"k": ["v"]})
-    assert Path("params.yaml").read_text().startswith(after)
-    assert [file.name for file in tmp_path.iterdir()] == ["params.yaml"]
+)
+def test_a_file_that_an_entry_cannot_go_into_stays_as_it_is(text, message, place):
+    Path("datasets.yaml").write_text(text)
+    with pytest.raises(UserError, match=f"^{message}"):
+        declare("flowers", "own/flowers")
+    assert Path("datasets.yaml").read_text() == text
 
 
-def test_a_file_that_no_block_goes_into_stays_as_it_is(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    Path("params.yaml").write_text("datasets: {a: 1}\nv: 1\n")
-    with pytest.raises(UserError, match=r"params.yaml: datasets is not written as a block"):
-        params_file.put("datasets", "new", {"k": 1})
-    assert Path("params.yaml").read_text() == "datasets: {a: 1}\nv: 1\n"
+@pytest.mark.parametrize("text", ["", "# none yet\n", "datasets:\n", "datasets: {}\n"])
+def test_the_first_entry_of_a_file(text, place):
+    Path("datasets.yaml").write_text(text)
+    declare("flowers", "own/flowers")
+    assert list(parameters.read("datasets.yaml")["datasets"]) == ["flowers"]
+    assert kinds.declared("flowers")[1].classes == list(CLASSES)
 
 
 @pytest.mark.parametrize(
@@ -441,10 +461,10 @@ def test_a_file_that_no_block_goes_into_stays_as_it_is(tmp_path, monkeypatch):
     ],
 )  # fmt: skip
 def test_what_may_not_be_declared(name, given, message, place):
-    before = (place / "params.yaml").read_bytes()
+    before = (place / "datasets.yaml").read_bytes()
     with pytest.raises(UserError, match="^" + re.escape(message)):
         declare(name, **{"path": "own/flowers", **given})
-    assert (place / "params.yaml").read_bytes() == before
+    assert (place / "datasets.yaml").read_bytes() == before
 
 
 def test_the_command_line_s_words():
@@ -473,13 +493,13 @@ def test_the_command_line_s_words():
 def test_a_change_is_noticed_and_taken_over_by_an_update(change, place, tmp_path):
     declare("flowers", "own/flowers", seed=5, shape=[6, 6, 1])
     before = entry("flowers")
-    dataset.check_own(parameters.read())
+    dataset.check_own(parameters.declared())
     change(place / "own/flowers")
     message = (
         "flowers: own/flowers has changed since it was declared: run `replica dataset flowers own/flowers --update`"
     )
     with pytest.raises(UserError, match="^" + re.escape(message) + "$"):
-        dataset.check_own(parameters.read())
+        dataset.check_own(parameters.declared())
     kind, declared = kinds.declared("flowers")
     (tmp_path / "raw").mkdir()
     with pytest.raises(UserError, match="^" + re.escape(message) + "$"):
@@ -487,14 +507,14 @@ def test_a_change_is_noticed_and_taken_over_by_an_update(change, place, tmp_path
     assert declare("flowers", "own/flowers", update=True).endswith("$ dvc repro preprocess@flowers")
     after = entry("flowers")
     assert after["files"] != before["files"] and (after["seed"], after["shape"]) == (5, [6, 6, 1])
-    dataset.check_own(parameters.read())
+    dataset.check_own(parameters.declared())
     assert declare("flowers", "own/flowers", update=True) == "flowers: as it is declared already"
 
 
 def test_data_that_are_elsewhere_are_needed_by_the_download_alone(place, tmp_path):
     declare("flowers", "own/flowers")
     shutil.rmtree(place / "own")
-    dataset.check_own(parameters.read())
+    dataset.check_own(parameters.declared())
     kind, declared = kinds.declared("flowers")
     with pytest.raises(
         UserError, match=r"^flowers: own/flowers: no such file or folder; put it there, or set datasets"

@@ -16,7 +16,7 @@ from replica.common.errors import UserError
 @pytest.fixture
 def declared(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    return parameters.read(ROOT / "params.yaml")
+    return parameters.declared(ROOT)
 
 
 def test_every_variant_has_a_line(declared, capsys):

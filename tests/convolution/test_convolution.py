@@ -135,7 +135,7 @@ def test_document_a_s_arithmetic():
 
 
 def test_document_b_s_and_d_s_arrays():
-    declared = parameters.read(ROOT / "params.yaml")["convolution"]
+    declared = parameters.read(ROOT / "convolution.yaml")
     edges = arithmetic.convolve(np.array(declared["B"]["array"]), np.array(declared["B"]["kernel"]))
     assert edges.tolist() == [[-1, -4, -14], [6, -3, -13], [9, -6, -8]]
     outline = arithmetic.convolve(np.array(declared["D"]["array"]), np.array(declared["B"]["pictures"]["outline"]))
@@ -150,7 +150,7 @@ X = [[56, 250, 116, 0], [0, 240, 144, 0], [0, 198, 150, 0], [0, 143, 241, 0]]
 
 def test_document_a_s_x():
     x = np.array(X, np.uint8)
-    valid = arithmetic.convolve(x, parameters.read(ROOT / "params.yaml")["convolution"]["A"]["kernel"])
+    valid = arithmetic.convolve(x, parameters.read(ROOT / "convolution.yaml")["A"]["kernel"])
     assert valid.tolist() == [[-1, 27], [-36, -36]]
     assert arithmetic.relu(valid + 100).tolist() == [[99, 127], [64, 64]]
     assert arithmetic.max_pool(x).tolist() == [[250, 144], [198, 241]]
@@ -168,16 +168,16 @@ def test_document_a_s_digit():
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"biases": None}, "params.yaml: convolution: "),
-        ({"image": 2.5}, "params.yaml: convolution: "),
-        ({"kernel": [[1, 2], [3]]}, "params.yaml: convolution: "),
+        ({"biases": None}, "convolution.yaml: "),
+        ({"image": 2.5}, "convolution.yaml: "),
+        ({"kernel": [[1, 2], [3]]}, "convolution.yaml: "),
         ({"kernel": [[1] * 5] * 5}, "kernel: it reaches over 5 pixels; the padded image has 4"),
     ],
 )
 def test_a_wrong_parameter_is_one_line(tmp_path, change, message):
-    declared = parameters.read(ROOT / "params.yaml")
-    declared["convolution"]["A"].update(change)
-    (tmp_path / "params.yaml").write_text(json.dumps(declared))
+    declared = parameters.read(ROOT / "convolution.yaml")
+    declared["A"].update(change)
+    (tmp_path / "convolution.yaml").write_text(json.dumps(declared))
     folder = tmp_path / "data/processed/mnist"
     folder.mkdir(parents=True)
     (folder / "statistics.json").write_text('{"classes": [], "train": {"sha256": {}}, "test": {"sha256": {}}}')

@@ -20,7 +20,7 @@ from replica.common.errors import UserError
 from replica.datasets import checks, kinds, photos, processed, spiral
 from replica.datasets.declaration import Decoded, Photos, Spiral
 
-PARAMETERS = parameters.read(ROOT / "params.yaml")
+DECLARED = parameters.read(ROOT / "datasets.yaml")["datasets"]
 
 
 # What is decoded, against what is declared
@@ -37,13 +37,13 @@ def test_what_is_declared_passes():
 @pytest.mark.parametrize(
     ("changed", "message"),
     [
-        ({"x_train": DIGITS["x_train"][:5]}, "x_train's shape is (5, 3, 2, 1), where params.yaml says (6, 3, 2, 1)"),
-        ({"x_test": DIGITS["x_test"].transpose(0, 2, 1, 3)}, "x_test's shape is (4, 2, 3, 1), where params.yaml says"),
-        ({"x_test": DIGITS["x_test"].astype(np.int8)}, "x_test's type is int8, where params.yaml says uint8"),
-        ({"y_train": DIGITS["y_train"][:, None]}, "y_train's shape is (6, 1), where params.yaml says (6,)"),
-        ({"y_test": DIGITS["y_test"].astype(int)}, "y_test's type is int64, where params.yaml says uint8"),
-        ({"y_train": DIGITS["y_train"] * 0}, "train_class_counts is [6, 0], where params.yaml says [3, 3]"),
-        ({"y_test": DIGITS["y_test"] * 9}, "test_class_counts is [2, 0, 0, 0, 0, 0, 0, 0, 0, 2], where"),
+        ({"x_train": DIGITS["x_train"][:5]}, "x_train's shape is (5, 3, 2, 1), where datasets.yaml says (6, 3, 2, 1)"),
+        ({"x_test": DIGITS["x_test"].transpose(0, 2, 1, 3)}, "x_test's shape is (4, 2, 3, 1), where datasets.yaml"),
+        ({"x_test": DIGITS["x_test"].astype(np.int8)}, "x_test's type is int8, where datasets.yaml says uint8"),
+        ({"y_train": DIGITS["y_train"][:, None]}, "y_train's shape is (6, 1), where datasets.yaml says (6,)"),
+        ({"y_test": DIGITS["y_test"].astype(int)}, "y_test's type is int64, where datasets.yaml says uint8"),
+        ({"y_train": DIGITS["y_train"] * 0}, "y_train's SHA-256 is "),
+        ({"y_test": DIGITS["y_test"] * 9}, "y_test's SHA-256 is "),
         ({"y_train": DIGITS["y_train"][::-1]}, "y_train's SHA-256 is "),
         ({"x_train": DIGITS["x_train"] ^ 1}, "x_train's SHA-256 is "),
     ],
@@ -79,7 +79,7 @@ def test_embedded_data_decode_to_what_is_declared_without_a_network(name, tmp_pa
     ],
 )
 def test_a_photograph_that_is_not_the_one_declared_is_refused(file, message, tmp_path):
-    entry = Photos.model_validate({**PARAMETERS["datasets"]["photos10"], "md5": {file: "0" * 32}})
+    entry = Photos.model_validate({**DECLARED["photos10"], "md5": {file: "0" * 32}})
     with pytest.raises(UserError, match="^" + re.escape(message)):
         photos.fetch("tiny", entry, tmp_path)
     assert not list(tmp_path.iterdir())
@@ -92,16 +92,16 @@ def test_training_and_test_patches_share_no_pixel(width, height, share, seed, tm
     columns, rows = np.meshgrid(np.arange(width), np.arange(height))
     for photo in (0, 1):  # each pixel says which photograph's it is, and where it lies there
         Image.fromarray(np.dstack([columns, rows, rows * 0 + photo]).astype(np.uint8)).save(folder / f"{photo}.png")
-    counts = {"train_class_counts": [30, 20], "test_class_counts": [10, 15], "train_examples": 50, "test_examples": 25}
+    counts = {"train": 30, "test": 10}
     entry = Photos.model_validate(
-        PARAMETERS["datasets"]["photos10"]
+        DECLARED["photos10"]
         | {"shape": [8, 8, 3], "md5": {f"a/{n}.png": "0" * 32 for n in (0, 1)}, "train_share": share, "seed": seed}
-        | counts
+        | {"patches": counts}
     )
     made = photos.decode(entry, folder)
     for split in ("train", "test"):
         x, y = made[f"x_{split}"], made[f"y_{split}"]
-        assert np.bincount(y).tolist() == counts[f"{split}_class_counts"]
+        assert np.bincount(y).tolist() == [counts[split]] * 2
         assert (x[..., 2] == y[:, None, None]).all()
         assert (np.diff(x[..., 0].astype(int), axis=2) == 1).all()
         assert (np.diff(x[..., 1].astype(int), axis=1) == 1).all()
@@ -109,7 +109,7 @@ def test_training_and_test_patches_share_no_pixel(width, height, share, seed, tm
 
 
 def test_the_spirals_by_hand():
-    entry = Spiral.model_validate({**PARAMETERS["datasets"]["spiral"], "points": 7})
+    entry = Spiral.model_validate({**DECLARED["spiral"], "points": 7})
     x = spiral.points(entry)
     assert x.shape == (14, 2)
     # i = 2 of 7: r = 5·2/7, t = 1.75·2/7·2π = π, so (r sin π, r cos π); the other spiral lies opposite.
@@ -119,7 +119,7 @@ def test_the_spirals_by_hand():
 
 
 def test_noise_moves_a_point_by_no_more_than_declared():
-    entry = PARAMETERS["datasets"]["spiral"]
+    entry = DECLARED["spiral"]
     still, noisy = (spiral.points(Spiral.model_validate({**entry, "noise": noise})) for noise in (0.0, 0.5))
     moved = np.abs(noisy - still)
     assert 0.45 < moved.max() <= 0.5

@@ -163,12 +163,12 @@ def test_ones_own_mirror_comes_first(serve, tmp_path, monkeypatch):
 
 @pytest.fixture
 def declare(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
-    """`declare(entry, *mirrors)` writes a params.yaml whose one dataset is `tiny`, in a folder that becomes the cwd."""
+    """`declare(entry, *mirrors)` writes a datasets.yaml of one dataset, `tiny`, in a folder that becomes the cwd."""
     monkeypatch.chdir(tmp_path)
 
     def write(entry: dict, *places: Mirror) -> None:
         tiny = {**entry, "folder": "tiny", "mirrors": [place.url for place in places]}
-        Path("params.yaml").write_text(yaml.safe_dump({"datasets": {"tiny": tiny}}))
+        Path("datasets.yaml").write_text(yaml.safe_dump({"datasets": {"tiny": tiny}}))
 
     return write
 
@@ -246,7 +246,7 @@ def test_preprocess_says_what_is_missing_or_altered(serve, declare):
         preprocess.main("tiny")
     download.main("tiny")
     Path("data/raw/tiny/t10k-labels-idx1-ubyte").write_bytes(idx_file(1 - DIGITS["y_test"]))
-    with pytest.raises(UserError, match=r"tiny: y_test's SHA-256 is \w{64}, where params.yaml says \w{64}"):
+    with pytest.raises(UserError, match=r"tiny: y_test's SHA-256 is \w{64}, where datasets.yaml says \w{64}"):
         preprocess.main("tiny")
     Path("data/raw/tiny/t10k-labels-idx1-ubyte").write_bytes(b"labels")
     with pytest.raises(UserError, match=r"t10k-labels-idx1-ubyte does not begin as an IDX file"):

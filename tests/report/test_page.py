@@ -36,7 +36,7 @@ def report(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
 def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A project in which a few variants have been run, reported; not to be changed."""
     folder = tmp_path_factory.mktemp("project")
-    for name in ("params.yaml", "claims.yaml"):
+    for name in ("params.yaml", "datasets.yaml", "claims.yaml"):
         shutil.copy(ROOT / name, folder)
     made_up.variant(folder, "mnist_mlp", [0.97, 0.972, 0.974], watched="test")
     made_up.variant(folder, "mnist_l2_1e-6", [0.98, 0.981, 0.982], watched="test", epochs=3)
@@ -149,7 +149,7 @@ def test_the_same_inputs_give_the_same_bytes(project, tmp_path):
 
 
 def test_nothing_run_and_words_unknown(tmp_path):
-    for name in ("params.yaml", "claims.yaml"):
+    for name in ("params.yaml", "datasets.yaml", "claims.yaml"):
         shutil.copy(ROOT / name, tmp_path)
     assert report(tmp_path).returncode == 0
     assert "No variant has been run yet." in (tmp_path / "report/index.html").read_text()

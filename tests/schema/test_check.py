@@ -1,8 +1,9 @@
-"""params.yaml: what is declared, and how a mistake in it is refused."""
+"""params.yaml and datasets.yaml: what is declared, and how a mistake in it is refused."""
 
 import copy
 import io
 import re
+import shutil
 import subprocess
 import sys
 
@@ -56,7 +57,7 @@ PARAMS_TOTAL = {
 
 @pytest.fixture(scope="module")
 def declared():
-    return parameters.read(ROOT / "params.yaml")
+    return parameters.declared(ROOT)
 
 
 def test_the_documents_variants_are_declared_with_their_exact_parameters(declared):
@@ -141,6 +142,7 @@ def test_the_command_refuses_without_a_traceback(tmp_path):
         .replace("  mnist_mlp:\n    dataset: mnist\n", "  mnist_mlp:\n    dataset: m\n")
     )
     (tmp_path / "params.yaml").write_text(text)
+    shutil.copy(ROOT / "datasets.yaml", tmp_path)
     got = subprocess.run(
         [sys.executable, "-m", "replica", "check"],
         cwd=tmp_path, env={"PYTHONPATH": str(ROOT), "PATH": ""}, capture_output=True, text=True, check=False,

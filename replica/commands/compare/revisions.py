@@ -36,7 +36,7 @@ class Variant:
     dataset, data
         The name, and the MD5 of the folder, of what it was scored on; None where dvc.lock has no scores of it.
     declared
-        What params.yaml says of that dataset.
+        What datasets.yaml says of that dataset.
     models
         The MD5 of the folder of runs that it was scored from.
     right
@@ -85,7 +85,8 @@ def read(repo: Repo, rev: str) -> Revision:
 
     try:
         with repo.switch(rev) as commit:
-            declared, lock = (mapping(repo, rev, file) for file in ("params.yaml", "dvc.lock"))
+            facts, knobs, lock = (mapping(repo, rev, file) for file in ("datasets.yaml", "params.yaml", "dvc.lock"))
+            declared = {**facts, **knobs}  # before there was a datasets.yaml, they stood in params.yaml
             stages = lock.get("stages") or {}
             variants = {name: variant(repo, rev, name, declared, stages) for name in declared.get("variants") or {}}
     except (SCMError, DvcException) as error:

@@ -45,7 +45,7 @@ class Predictor:
     """
 
     def __init__(self, name: str) -> None:
-        declared = parameters.read()
+        declared = parameters.declared()
         check.known("variants", name, declared["variants"], "variant")
         variant = parameters.variant(declared, name)
         dataset = check.datasets(declared)[variant["dataset"]]

@@ -85,7 +85,7 @@ def sweep(
     for option, number, least in (("--trials", trials, 1), ("--jobs", jobs, 1), ("--seed", seed, 0)):
         if number is not None and number < least:
             raise UserError(f"{option} {number}: at least {least}")
-    declared = parameters.read()
+    declared = parameters.declared()
     check.known("variants", variant, declared["variants"], "variant")
     space = parse(settings, variant)
     datasets = overrides.check_sweep(declared, space)
@@ -177,5 +177,5 @@ def keep(name: str, variant: str) -> int:
     Path("live", variant, "dvc.yaml").unlink(missing_ok=True)  # the trial's column; from here on the score is
     status = reproduce([f"evaluate@{variant}"], 1)
     if not status:
-        overview.results(parameters.read(), [variant])
+        overview.results(parameters.declared(), [variant])
     return status
