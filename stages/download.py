@@ -1,4 +1,4 @@
-"""Fetch one dataset's files, verified, into data/raw: `python -m stages.download DATASET`."""
+"""Fetch one dataset's files, verified, into data/raw, but those it has: `python -m stages.download DATASET`."""
 
 import shutil
 from pathlib import Path
@@ -9,15 +9,21 @@ from replica.datasets import kinds
 
 def main(name: str) -> None:
     kind, declared = kinds.declared(name)
-    folder, part = Path("data/raw", name), Path("data/raw", f".{name}")
-    shutil.rmtree(part, ignore_errors=True)
+    folder, part, old = (Path("data/raw", each) for each in (name, f".{name}", f".{name}.old"))
+    if old.exists() and not folder.exists():  # killed between the two renames below
+        old.rename(folder)
+    for rest in (part, old):
+        shutil.rmtree(rest, ignore_errors=True)
     part.mkdir(parents=True)
     try:
-        kind.fetch(name, declared, part)
-        shutil.rmtree(folder, ignore_errors=True)
-        part.rename(folder)
-    finally:
-        shutil.rmtree(part, ignore_errors=True)
+        kind.fetch(name, declared, part, folder)
+    except BaseException:
+        shutil.rmtree(part)
+        raise
+    if folder.exists():
+        folder.rename(old)
+    part.rename(folder)
+    shutil.rmtree(old, ignore_errors=True)
 
 
 if __name__ == "__main__":

@@ -42,6 +42,6 @@ def make(folder: Path) -> None:
         raw, arrays = folder / "data/raw" / entry["dataset"], folder / "data/processed" / entry["dataset"]
         raw.mkdir(parents=True)
         arrays.mkdir(parents=True)
-        kind.fetch(entry["dataset"], dataset, raw)
+        kind.fetch(entry["dataset"], dataset, raw, raw)
         processed.write(arrays, entry["dataset"], dataset, kind.decode(dataset, raw))
         experiment.train(name, parameters.variant(parameters.read(), name), folder / "models" / name)

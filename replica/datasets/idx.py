@@ -23,12 +23,14 @@ ARRAYS = {  # each array's file, and its name in the declaration
 LARGEST = 64 * 2**20  # bytes unpacked; the training images are 47 MB
 
 
-def fetch(name: str, declared: Idx, folder: Path) -> None:
-    """Write the four files, unpacked and verified, into `folder`."""
+def fetch(name: str, declared: Idx, folder: Path, kept: Path) -> None:
+    """Write the four files, unpacked and verified, into `folder`; what `kept` has is not fetched."""
     places = mirrors.sources(declared.folder, declared.mirrors)
     for file, key in ARRAYS.values():
         expected = getattr(declared.md5, key)
-        content = mirrors.first(name, places, f"{file}.gz", partial(unpack, expected=expected))
+        content = mirrors.kept(kept / file, expected)
+        if content is None:
+            content = mirrors.first(name, places, f"{file}.gz", partial(unpack, expected=expected))
         (folder / file).write_bytes(content)
 
 

@@ -16,12 +16,15 @@ from replica.datasets.own import SPLITS
 SUFFIXES = (".png", ".jpg", ".jpeg")
 
 
-def fetch(name: str, declared: Images, folder: Path) -> None:
-    """Copy the pictures into `folder`, each below its class, and hold them against the declaration."""
+def fetch(name: str, declared: Images, folder: Path, kept: Path) -> None:
+    """Copy the pictures into `folder`, each below its class, and hold them against the declaration.
+
+    Where they are not at hand, those that `kept` has will do.
+    """
     root = Path(declared.path)
-    if not root.is_dir():
-        raise own.missing(name, declared)
     with own.refusing(name):
+        if not root.is_dir():
+            root = own.kept(name, declared, kept, digest)
         for file in files(root):
             (folder / file).parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(root / file, folder / file)

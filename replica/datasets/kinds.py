@@ -1,7 +1,8 @@
 """Every kind of dataset behind the same two functions.
 
-`fetch(name, declared, folder)` writes verified files; `decode(declared, folder)` turns them into the arrays x_train,
-y_train, x_test and y_test. A new kind is a declaration, a module with these two, and its line here.
+`fetch(name, declared, folder, kept)` writes verified files, from the folder `kept` of an earlier download where they
+are good there; `decode(declared, folder)` turns them into the arrays x_train, y_train, x_test and y_test. A new kind is
+a declaration, a module with these two, and its line here.
 """
 
 from __future__ import annotations

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Callable, Iterable
+from hashlib import md5
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import IO, Any, TypeVar
@@ -57,6 +58,12 @@ def sources(folder: str, mirrors: Iterable[str]) -> list[str]:
     """Where to look, in order. REPLICA_MIRROR is a folder or an HTTP address that holds a folder a dataset."""
     own = os.environ.get("REPLICA_MIRROR")
     return [*([f"{own.rstrip('/')}/{folder}/"] if own else []), *mirrors]
+
+
+def kept(file: Path, expected: str) -> bytes | None:
+    """The content of a file of an earlier download, or None where there is none of that MD5."""
+    content = file.read_bytes() if file.is_file() else b""
+    return content if md5(content).hexdigest() == expected else None
 
 
 def first(

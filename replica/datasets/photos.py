@@ -11,7 +11,7 @@ from replica.datasets import packages
 from replica.datasets.declaration import Photos
 
 
-def fetch(name: str, declared: Photos, folder: Path) -> None:
+def fetch(name: str, declared: Photos, folder: Path, kept: Path) -> None:
     """Copy the packages' photographs, verified, into `folder`."""
     for file, expected in declared.md5.items():
         packages.copy(name, file, expected, folder)

@@ -72,7 +72,7 @@ def fetched(name: str, folder: Path) -> dict[str, np.ndarray]:
     """The dataset as the stages make it."""
     kind, declared = kinds.declared(name)
     folder.mkdir()
-    kind.fetch(name, declared, folder)
+    kind.fetch(name, declared, folder, folder)
     arrays = kinds.decode(name, kind, declared, folder)
     checks.check(name, declared, arrays)
     return arrays
@@ -503,7 +503,7 @@ def test_a_change_is_noticed_and_taken_over_by_an_update(change, place, tmp_path
     kind, declared = kinds.declared("flowers")
     (tmp_path / "raw").mkdir()
     with pytest.raises(UserError, match="^" + re.escape(message) + "$"):
-        kind.fetch("flowers", declared, tmp_path / "raw")
+        kind.fetch("flowers", declared, tmp_path / "raw", tmp_path / "raw")
     assert declare("flowers", "own/flowers", update=True).endswith("$ dvc repro preprocess@flowers")
     after = entry("flowers")
     assert after["files"] != before["files"] and (after["seed"], after["shape"]) == (5, [6, 6, 1])
@@ -511,15 +511,26 @@ def test_a_change_is_noticed_and_taken_over_by_an_update(change, place, tmp_path
     assert declare("flowers", "own/flowers", update=True) == "flowers: as it is declared already"
 
 
-def test_data_that_are_elsewhere_are_needed_by_the_download_alone(place, tmp_path):
+def test_data_that_are_elsewhere_are_needed_by_the_first_download_alone(place, tmp_path):
     declare("flowers", "own/flowers")
+    np.savez("letters.npz", **arrays(20))
+    declare("letters", "letters.npz")
+    for name in ("flowers", "letters"):
+        fetched(name, tmp_path / f"kept-{name}")
     shutil.rmtree(place / "own")
+    Path("letters.npz").unlink()
     dataset.check_own(parameters.declared())
-    kind, declared = kinds.declared("flowers")
-    with pytest.raises(
-        UserError, match=r"^flowers: own/flowers: no such file or folder; put it there, or set datasets"
-    ):
-        kind.fetch("flowers", declared, tmp_path)
+    for name, path in (("flowers", "own/flowers"), ("letters", "letters.npz")):
+        kind, declared = kinds.declared(name)
+        kept, again = tmp_path / f"kept-{name}", tmp_path / f"again-{name}"
+        again.mkdir()
+        kind.fetch(name, declared, again, kept)
+        checks.check(name, declared, kinds.decode(name, kind, declared, again))
+        damaged = next(file for file in kept.rglob("*") if file.is_file())
+        damaged.write_bytes(damaged.read_bytes()[:-1])
+        for there in (kept, tmp_path / "none"):
+            with pytest.raises(UserError, match=rf"^{name}: {path}: no such file or folder; put it there, or set data"):
+                kind.fetch(name, declared, again, there)
 
 
 def test_raw_data_of_another_decoding_say_how_to_declare_them_anew(place):

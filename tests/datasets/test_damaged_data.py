@@ -24,7 +24,7 @@ from replica.datasets.declaration import Dataset
 def test_a_damaged_raw_file_is_one_line(name, file, damage, tmp_path, monkeypatch):
     monkeypatch.chdir(ROOT)
     kind, entry = kinds.declared(name)
-    kind.fetch(name, entry, tmp_path)
+    kind.fetch(name, entry, tmp_path, tmp_path)
     (tmp_path / file).write_bytes(damage((tmp_path / file).read_bytes()))
     with pytest.raises(UserError, match=rf"^{name}: .*; run `dvc repro --force download@{name}`$") as caught:
         kinds.decode(name, kind, entry, tmp_path)

@@ -66,7 +66,7 @@ def test_embedded_data_decode_to_what_is_declared_without_a_network(name, tmp_pa
     monkeypatch.setattr(socket, "getaddrinfo", refuse)
     monkeypatch.chdir(ROOT)
     kind, entry = kinds.declared(name)
-    kind.fetch(name, entry, tmp_path)
+    kind.fetch(name, entry, tmp_path, tmp_path)
     checks.check(name, entry, kinds.decode(name, kind, entry, tmp_path))
 
 
@@ -81,7 +81,7 @@ def test_embedded_data_decode_to_what_is_declared_without_a_network(name, tmp_pa
 def test_a_photograph_that_is_not_the_one_declared_is_refused(file, message, tmp_path):
     entry = Photos.model_validate({**DECLARED["photos10"], "md5": {file: "0" * 32}})
     with pytest.raises(UserError, match="^" + re.escape(message)):
-        photos.fetch("tiny", entry, tmp_path)
+        photos.fetch("tiny", entry, tmp_path, tmp_path)
     assert not list(tmp_path.iterdir())
 
 
@@ -206,5 +206,5 @@ def test_validation_begins_where_keras_begins_it():
 def test_the_official_files_decode_to_what_is_declared(name, tmp_path, monkeypatch):
     monkeypatch.chdir(ROOT)
     kind, entry = kinds.declared(name)
-    kind.fetch(name, entry.model_copy(update={"mirrors": []}), tmp_path)
+    kind.fetch(name, entry.model_copy(update={"mirrors": []}), tmp_path, tmp_path)
     checks.check(name, entry, kinds.decode(name, kind, entry, tmp_path))

@@ -7,6 +7,7 @@ import io
 import os
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -206,7 +207,10 @@ def test_a_download_that_fails_leaves_the_old_files(serve, declare, tmp_path):
     before = raw()
     assert before == {f"tiny/{file}": content for file, content in IDX_FILES.items()}
 
-    # The first file comes well from every mirror, so that there is something to leave half-written.
+    # Two files are to be fetched, and the first comes well: there is something to leave half-written.
+    Path("data/raw/tiny/train-images-idx3-ubyte").unlink()
+    Path("data/raw/tiny/train-labels-idx1-ubyte").write_bytes(b"damaged")
+    before = raw()
     altered = serve(IDX_SERVED, "well", "corrupt")
     missing = serve({file: content for file, content in IDX_SERVED.items() if "train-images" in file})
     declare(IDX, altered, missing)
@@ -238,6 +242,92 @@ def test_what_an_interrupted_download_left_is_not_used(serve, declare):
     declare(IDX, serve(IDX_SERVED))
     download.main("tiny")
     assert sorted(raw()) == sorted(f"tiny/{file}" for file in IDX_FILES)
+
+
+KINDS = pytest.mark.parametrize(
+    ("entry", "served", "files"),
+    [(IDX, IDX_SERVED, IDX_FILES), (cifar(MEMBERS), {ARCHIVE: archive(MEMBERS)}, MEMBERS)],
+    ids=["idx", "cifar10"],
+)
+
+
+@KINDS
+def test_where_every_checksum_holds_no_connection_is_opened(entry, served, files, serve, declare, monkeypatch):
+    mirror = serve(served)
+    declare(entry, mirror)
+    download.main("tiny")
+    Path("data/raw/tiny/left-over").write_bytes(b"of another version")
+    asked = len(mirror.asked)
+
+    def refuse(*_: object) -> None:
+        raise AssertionError("a connection")
+
+    monkeypatch.setattr("socket.socket.connect", refuse)
+    download.main("tiny")
+    assert raw() == {f"tiny/{file}": content for file, content in files.items()}
+    assert len(mirror.asked) == asked
+    Path("data/raw/tiny", next(iter(files))).unlink()
+    with pytest.raises(AssertionError, match="a connection"):
+        download.main("tiny")
+
+
+@KINDS
+def test_a_file_that_is_damaged_or_gone_is_fetched_anew_and_no_other(entry, served, files, serve, declare):
+    declare(entry, serve(served))
+    download.main("tiny")
+    for spoil in (lambda file: file.write_bytes(file.read_bytes()[:-1] + b"x"), Path.unlink):
+        mirror = serve(served)
+        declare(entry, mirror)
+        name = list(files)[2]
+        spoil(Path("data/raw/tiny", name))
+        download.main("tiny")
+        assert raw() == {f"tiny/{file}": content for file, content in files.items()}
+        assert mirror.asked == [f"{name}.gz" if f"{name}.gz" in served else ARCHIVE]
+
+
+def test_a_kill_while_it_fetches_loses_nothing(serve, declare):
+    declare(IDX, serve(IDX_SERVED))
+    download.main("tiny")
+    Path("data/raw/tiny/train-labels-idx1-ubyte").unlink()
+    before = raw()
+    slow = serve(IDX_SERVED, "stall")
+    declare(IDX, slow)
+    running = subprocess.Popen(
+        [sys.executable, "-m", "stages.download", "tiny"], env={**os.environ, "PYTHONPATH": str(ROOT)}
+    )
+    while not slow.asked:
+        assert running.poll() is None
+        time.sleep(0.01)
+    running.kill()
+    running.wait()
+    assert {name: content for name, content in raw().items() if name.startswith("tiny/")} == before
+    good = serve(IDX_SERVED)
+    declare(IDX, good)
+    download.main("tiny")
+    assert good.asked == ["train-labels-idx1-ubyte.gz"]
+    assert raw() == {f"tiny/{file}": content for file, content in IDX_FILES.items()}
+
+
+@pytest.mark.parametrize("moved", [1, 2])
+def test_a_kill_while_folders_change_places_loses_nothing(moved, serve, declare, monkeypatch):
+    mirror = serve(IDX_SERVED)
+    declare(IDX, mirror)
+    download.main("tiny")
+    whole, rename = raw(), Path.rename
+    count = iter(range(moved))
+
+    def killed(self: Path, target: Path) -> Path:
+        if next(count, None) is None:
+            raise SystemExit  # what is cleared away on the way out would be lost as well
+        return rename(self, target)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "rename", killed)
+        with contextlib.suppress(SystemExit):
+            download.main("tiny")
+    asked = len(mirror.asked)
+    download.main("tiny")
+    assert raw() == whole and listed("data/raw") == ["tiny"] and len(mirror.asked) == asked
 
 
 def test_preprocess_says_what_is_missing_or_altered(serve, declare):
