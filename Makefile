@@ -28,6 +28,7 @@ setup: .venv/.done ## Make .venv from the lock file
 sample: setup ## Quick start: the whole pipeline on embedded real data, no network
 	@replica repro sample
 	@replica table sample
+	@replica verify sample --written || true # on another CPU, or after an edit, other bytes are no failure
 
 repro: setup ## The official run: every variant on MNIST and CIFAR-10
 	@replica repro

@@ -49,7 +49,7 @@ def targets(y: np.ndarray, model: keras.Model) -> np.ndarray:
 def train(variant: dict[str, Any], epochs: int | None) -> dict[str, Any]:
     """Train and test one variant: `seconds` by epoch, and `test_accuracy`."""
     data = arrays.load(variant["dataset"])
-    count = variant["train_examples"] or len(data.x_train)
+    count = variant.get("train_examples", len(data.x_train))
     x, x_test = (np.asarray(part, np.float32) / 255 for part in (data.x_train[:count], data.x_test))
     model = build(variant, x.shape[1:])
     y, y_test = targets(data.y_train[:count], model), targets(data.y_test, model)

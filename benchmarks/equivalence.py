@@ -1,43 +1,38 @@
 """Whether a quicker setting scores like the plain one: test accuracies over several seeds, and an equivalence test.
 
-    python -m benchmarks.equivalence precision [VARIANT ...] [--seeds 10] [--first 0]
-    python -m benchmarks.equivalence dropout [VARIANT ...] [--seeds 10] [--first 0]
+    python -m benchmarks.equivalence kernels [VARIANT ...] [--seeds 10] [--first 0]
+    python -m benchmarks.equivalence layers [VARIANT ...] [--seeds 10] [--first 0]
 
-`precision` compares float32 with mixed_bfloat16, `dropout` Keras's layers with those of `replica.training.layers`. Each
-seed is trained twice, with the same weights to begin with and the same order of images. The two settings count as
-equivalent where two one-sided paired t-tests at 5% (Schuirmann, 1987) place the mean difference within half the width
-of the 95% Wilson interval that one run's accuracy has on the test images: what a reader could not tell apart anyway.
+`kernels` compares portable with native, `layers` Keras's with those of `replica.training.layers`. Each seed is
+trained twice, with the same weights to begin with and the same order of images. The two settings count as equivalent
+where two one-sided paired t-tests at 5% (Schuirmann, 1987) place the mean difference within half the width of the 95%
+Wilson interval that one run's accuracy has on the test images: what a reader could not tell apart anyway.
 """
 
 from __future__ import annotations
 
 import argparse
-from contextlib import nullcontext
-from typing import Any
-from unittest import mock
+import json
+import subprocess
+import sys
 
 import numpy as np
 from scipy import stats
 
-from benchmarks import here
 from replica.common import arrays, parameters
 from replica.evaluation import scores
-from replica.training import layers
 
-SETTINGS = {"precision": ("float32", "mixed_bfloat16"), "dropout": ("Keras's", "ours")}
+SETTINGS = {"kernels": ("portable", "native"), "layers": ("keras", "ours")}
 VARIANTS = {
-    "precision": ("mnist_mlp", "mnist_relu", "mnist_conv_adam", "cifar10_strided_5k", "cifar10_deep_5k"),
-    "dropout": ("cifar10_deep_5k", "cifar10_strided_5k", "photos10_strided"),
+    "kernels": ("mnist_mlp", "mnist_relu", "mnist_conv_adam", "cifar10_strided_5k", "cifar10_deep_5k"),
+    "layers": ("cifar10_deep_5k", "cifar10_strided_5k", "photos10_strided"),
 }
 
 
-def accuracy(variant: dict[str, Any], seed: int, setting: str) -> float:
-    """Test accuracy of one run."""
-    if setting in SETTINGS["precision"]:
-        variant = {**variant, "precision": setting}
-    plain = mock.patch.object(layers, "network", lambda network: network) if setting == "Keras's" else nullcontext()
-    with plain:
-        return here.train(variant, seed)["test_accuracy"]
+def accuracy(name: str, seed: int, of: str, setting: str) -> float:
+    """Test accuracy of one run, in a process of its own: TensorFlow chooses its kernels as it is imported."""
+    command = [sys.executable, "-m", "benchmarks.here", name, "--seed", str(seed), f"--{of}", setting]
+    return json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)["test_accuracy"]
 
 
 def main() -> None:
@@ -53,7 +48,7 @@ def main() -> None:
     print("| --- | --- | --- | --- | --- | --- | --- | --- |")
     for name in given.variants or VARIANTS[given.of]:
         variant = parameters.variant(declared, name)
-        runs = np.array([[accuracy(variant, seed, how) for how in settings] for seed in seeds])
+        runs = np.array([[accuracy(name, seed, given.of, how) for how in settings] for seed in seeds])
         plain, quick = runs.mean(axis=0)
         low, high = scores.wilson(plain, len(arrays.load(variant["dataset"]).y_test))
         margin = (high - low) / 2

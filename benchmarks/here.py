@@ -12,18 +12,20 @@ import json
 import time
 from typing import Any
 
-from replica.common import arrays, parameters
-from replica.training.trainer import Trainer
+from replica.common import arrays, kernels, parameters
 
 
-def train(variant: dict[str, Any], seed: int) -> dict[str, Any]:
-    """Train and test one run: `seconds` in all, and `test_accuracy`."""
+def train(variant: dict[str, Any], seed: int, ours: bool) -> dict[str, Any]:
+    """Train and test one run, by our layers or by Keras's alone: `seconds` in all, and `test_accuracy`."""
+    kernels.use(variant["kernels"])
+    from replica.training import layers  # TensorFlow chooses its kernels as it is imported
+    from replica.training.trainer import Trainer
+
+    if not ours:
+        layers.network = lambda plain: plain
     data = arrays.load(variant["dataset"])
-    count = variant["train_examples"] or len(data.x_train)
-    if variant["validation"] != "test":
-        count = arrays.validation_split(count, variant["validation"])
     began = time.perf_counter()
-    trainer = Trainer(variant, data.x_train[:count], data.y_train[:count], len(data.classes), seed)
+    trainer = Trainer(variant, *arrays.parts(data, variant)["train"], len(data.classes), seed)
     for _ in trainer.fit({}):
         pass
     seconds = time.perf_counter() - began
@@ -36,10 +38,12 @@ def main() -> None:
     options.add_argument("variant")
     options.add_argument("--epochs", type=int)
     options.add_argument("--seed", type=int, default=0)
+    options.add_argument("--kernels", choices=kernels.KERNELS, default="portable")
+    options.add_argument("--layers", choices=("ours", "keras"), default="ours")
     given = options.parse_args()
-    variant = parameters.variant(parameters.read(), given.variant)
+    variant = {**parameters.variant(parameters.read(), given.variant), "kernels": given.kernels}
     variant["epochs"] = given.epochs or variant["epochs"]
-    print(json.dumps(train(variant, given.seed)))
+    print(json.dumps(train(variant, given.seed, given.layers == "ours")))
 
 
 if __name__ == "__main__":

@@ -27,7 +27,7 @@ from typing import Any
 import numpy as np
 
 from benchmarks.table import ROOT, documented
-from replica.common import arrays, parameters
+from replica.common import arrays, kernels, parameters
 from replica.search import draws
 from replica.training import networks
 from replica.training.backend import keras, tf
@@ -59,13 +59,9 @@ def of_training(variant: dict[str, Any]) -> float:
     """Floating-point operations of a whole training, its watched images included."""
     data = arrays.load(variant["dataset"])
     forward, step = operations(networks.network(variant, data.x_train.shape[1:], images=True))
-    count = variant["train_examples"] or len(data.x_train)
-    if variant["validation"] == "test":
-        split, watched = count, len(data.x_test)
-    else:
-        split = arrays.validation_split(count, variant["validation"])
-        watched = count - split
-    return variant["epochs"] * (split * step + watched * forward)
+    images = {part: len(y) for part, (_, y) in arrays.parts(data, variant).items()}
+    watched = images["test" if variant["validation"] == "test" else "validation"]
+    return variant["epochs"] * (images["train"] * step + watched * forward)
 
 
 def whole_table() -> float:
@@ -84,13 +80,14 @@ def one(name: str, images: int) -> dict[str, Any]:
     """One thread's figures for a variant."""
     variant = parameters.variant(parameters.read(), name)
     data = arrays.load(variant["dataset"])
+    precision = kernels.precision(variant["kernels"])
     trainer = Trainer(variant, data.x_train[:images], data.y_train[:images], len(data.classes), seed=0)
     epoch = trainer.walk(trainer.model.train_step, trainer.x, trainer.y, trainer.batch_size)
-    kind = tf.bfloat16 if trainer.precision == "mixed_bfloat16" else tf.float32
+    kind = tf.bfloat16 if precision == "mixed_bfloat16" else tf.float32
     a, b = (tf.cast(tf.random.stateless_normal((SIDE, SIDE), (0, seed)), kind) for seed in (0, 1))
     forward, step = operations(trainer.model)
     return {
-        "precision": trainer.precision,
+        "precision": precision,
         "operations": {"training": step, "scoring": forward},
         "rate": {
             "training": images / seconds(lambda: list(epoch(np.arange(images)))),

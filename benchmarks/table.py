@@ -50,7 +50,7 @@ def documented(declared: dict[str, Any]) -> dict[str, dict[str, Any]]:
     claims = parameters.read(ROOT / "claims.yaml")
     names = {name for document in claims["documents"].values() for name in document["variants"]}
     entries = {**declared["variants"], **declared["searches"]}
-    return {name: entry for name, entry in entries.items() if name in names and entry["dataset"] != "spiral"}
+    return {name: entry for name, entry in entries.items() if name in names and entry["data"]["dataset"] != "spiral"}
 
 
 def clone(folder: Path, kept: set[str], first: list[str]) -> None:
@@ -61,7 +61,7 @@ def clone(folder: Path, kept: set[str], first: list[str]) -> None:
     for name in content["variants"].keys() - kept:
         del content["variants"][name]
     for entry in [*content["variants"].values(), *content["searches"].values()]:
-        entry.pop("seeds", None)
+        entry["seeds"] = 1
     yaml.dump(content, file)
     data = [f"preprocess@{name}" for name in parameters.declared(folder)["datasets"]]
     call(PYTHON, "-m", "replica", "repro", *data, *first, cwd=folder)

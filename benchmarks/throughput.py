@@ -90,8 +90,8 @@ def one(setting: str, name: str, count: int) -> None:
     from replica.common import parameters
 
     variant = parameters.variant(parameters.read(ROOT / "params.yaml"), VARIANTS[name])
-    precision = setting.partition(" ")[2]
-    print(ours({**variant, "precision": precision}, count) if precision else fit(variant, count))
+    kind = setting.partition(" ")[2]
+    print(ours({**variant, "kernels": kind}, count) if kind else fit(variant, count))
 
 
 def main() -> None:
@@ -108,7 +108,7 @@ def main() -> None:
     from replica.common import parameters
 
     declared = parameters.read(ROOT / "params.yaml")
-    settings = ["fit", "ours float32", "ours mixed_bfloat16"]
+    settings = ["fit", "ours portable", "ours native"]
     settings += [f"torch {how}" for how in TORCH] if given.torch_python else []
     print("| images/s | " + " | ".join(settings) + " | over fit | over PyTorch's best |")
     print("| --- " * (len(settings) + 3) + "|")
@@ -122,7 +122,7 @@ def main() -> None:
                 if speed := measure(setting, name, given.images, python):
                     runs[setting].append(speed)
         median = {setting: statistics.median(speeds) for setting, speeds in runs.items() if speeds}
-        best = max(median["ours float32"], median["ours mixed_bfloat16"])
+        best = max(median["ours portable"], median["ours native"])
         rival = max((speed for setting, speed in median.items() if setting.startswith("torch")), default=None)
         cells = [f"{median[setting]:,.0f}" if setting in median else "" for setting in settings]
         over_fit.append(best / median["fit"])

@@ -9,7 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
-from replica.common import parameters
+from replica.common import kernels, parameters
 from replica.common.errors import UserError
 
 app = typer.Typer(
@@ -81,6 +81,8 @@ def repro(
     from replica.commands.repro import reproduce
 
     check_all(parameters.declared())
+    if warning := kernels.cpu().warning:
+        print(f"warning: {warning}", file=sys.stderr)
     # The stages start as `python -m …`: this environment's, also where it has not been activated.
     os.environ["PATH"] = os.pathsep.join((str(Path(sys.executable).parent), os.environ.get("PATH", "")))
     sys.exit(reproduce(targets or [], jobs, force, scheduler=scheduler))
@@ -157,8 +159,8 @@ def sweep(
     below the variant. The same command goes on where a stopped sweep was.
 
     Examples:
-    `replica sweep mnist_5k_mlp -S 'optimizer.SGD.learning_rate=log(1e-3,1)' -S epochs=5 --trials 10`,
-    `replica sweep mnist_5k_mlp -S 'layers.1.Dense.units=32,64,128' --sampler grid --jobs 2`
+    `replica sweep mnist_5k_mlp -S 'learning_rate=log(1e-3,1)' -S epochs=5 --trials 10`,
+    `replica sweep mnist_5k_mlp -S units=32,64,128 --sampler grid --jobs 2`
     """
     from replica.commands.sweep.sweep import sweep as run
 
@@ -191,6 +193,28 @@ def compare(
         print(tables.markdown(found, everything))
     else:
         tables.show(found, everything)
+
+
+@app.command()
+def verify(
+    targets: Annotated[list[str] | None, typer.Argument(help="Stages or variants; none: the quick start's.")] = None,
+    everything: Annotated[bool, typer.Option("--all", help="All that dvc.lock records.")] = False,
+    form: Annotated[str, typer.Option("--format", help="text, json or markdown.")] = "text",
+    jobs: Annotated[int | None, typer.Option("--jobs", "-j", help="Stages at once; as many as cores.")] = None,
+    record: Annotated[bool, typer.Option("--record", help="Write what came out to witnesses/.")] = False,
+    who: Annotated[str | None, typer.Option(help="A name for --record.")] = None,
+    written: Annotated[bool, typer.Option("--written", help="Train nothing: one line on what lies here.")] = False,
+    matrix: Annotated[bool, typer.Option("--matrix", help="Instead, print the table of witnesses/.")] = False,
+) -> None:
+    """Train and evaluate again in a scratch copy of the last commit: does the same come out, byte for byte?
+
+    Exit status: 0, the same bytes; 3, other bytes, the same results; 1, other results.
+
+    Examples: `replica verify`, `replica verify mnist_mlp --format json`, `replica verify --record --who Ada`
+    """
+    from replica.commands.verify import command
+
+    sys.exit(command.main(targets or [], everything, form, jobs, record, who, written, matrix))
 
 
 @app.command()

@@ -11,14 +11,14 @@ from replica.search import figures as figures
 
 
 def main(name: str) -> None:
-    declared = parameters.read()
-    entry = parameters.entry_of(declared, "searches", name)
+    entry = parameters.entry_of(parameters.read(), "searches", name)
     names = list(entry["space"])
-    data = arrays.load(entry["dataset"])
+    data = arrays.load(entry["data"]["dataset"])
     trials, history, folders = [], [], []
     for number, hyperparameters in enumerate(draws.trials(entry)):
-        seed = parameters.trial(declared, name, hyperparameters)["seeds"][0]
-        folders.append(Path("models", name, f"trial-{number}", f"seed-{seed}"))
+        folder = Path("models", name, f"trial-{number}")
+        seed = files.read_json(folder / "settings.json", f"dvc repro search@{name}")["seeds"][0]
+        folders.append(folder / f"seed-{seed}")
         rows = files.history(folders[-1], seed)
         history += [(number, *row) for row in rows]
         last = {f"{of}_{metric}": value for epoch, value, metric, of, _ in rows if epoch == rows[-1][0]}

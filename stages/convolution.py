@@ -8,8 +8,7 @@ import numpy as np
 
 from replica.common import arrays, files, parameters, stage
 from replica.common.errors import UserError
-from replica.convolution import arithmetic
-from replica.convolution import figures as figures
+from replica.convolution import arithmetic, figures
 from replica.convolution.arithmetic import convolve, max_pool, output_size, relu
 
 
@@ -29,6 +28,11 @@ def compute(declared: dict[str, Any]) -> None:
     kernel = np.array(a["kernel"])
     top, left, side = a["top"], a["left"], a["side"]
     x = digit[top : top + side, left : left + side]
+    # Document A shows its maps by R's image(), which draws a matrix a quarter turn to the left
+    shown = {
+        name: np.rot90(relu(convolve(digit, cells, bias=a["biases"][0])))
+        for name, cells in (("kernel", kernel), ("transpose", kernel.T))
+    }
     pictures = {name: np.array(cells) for name, cells in b["pictures"].items()}
     outline = pictures["outline"]
     sizes = [output_size(32, 3, stride=2, padding=1)]
@@ -39,6 +43,7 @@ def compute(declared: dict[str, Any]) -> None:
                 "valid": convolve(x, kernel),
                 "relu": relu(convolve(x, kernel, bias=100)),
                 "pooled": max_pool(x),
+                "lines": {name: arithmetic.lines(image) for name, image in shown.items()},
                 "parameters": [arithmetic.parameters(3, 3, channels, 32)[0] for channels in (1, 3)],
             },
             "B": {
@@ -60,7 +65,9 @@ def compute(declared: dict[str, Any]) -> None:
     plots = Path("plots/convolution")
     figures.by_hand(digit, (top, left), side, kernel, 100, plots / "by_hand.png")
     figures.strokes(digit, kernel, a["biases"], plots / "digit.png")
-    figures.kernels(figures.grey(photograph), pictures, plots / "photograph.png")
+    figures.kernels(figures.red(photograph), pictures, plots / "photograph.png")
+    figures.heatmaps(figures.red(photograph), pictures, plots / "heatmaps.png")
+    figures.tables(figures.red(photograph, side=200), pictures, 10, plots / "stride_10.png")
 
 
 def formula_holds() -> bool:

@@ -1,24 +1,18 @@
 """Score one variant from its stored probabilities, without TensorFlow: `python -m stages.evaluate VARIANT`."""
 
-import json
 from pathlib import Path
 
-from replica.common import arrays, files, parameters, stage
-from replica.common.errors import UserError
+from replica.common import arrays, files, stage
 from replica.evaluation import figures, scores
 from replica.figures import curves, style
 
 
 def main(name: str) -> None:
-    variant = parameters.variant(parameters.read(), name)
-    data = arrays.load(variant["dataset"])
-    count = variant["train_examples"] or len(data.y_train)
-    watches_test = variant["validation"] == "test"
-    split = count if watches_test else arrays.validation_split(count, variant["validation"])
-    labels = {"train": data.y_train[:split], "validation": data.y_train[split:count], "test": data.y_test}
-    labels = {part: y for part, y in labels.items() if len(y)}
+    settings = files.read_json(Path("models", name, "settings.json"), f"dvc repro train@{name}")
+    data = arrays.load(settings["dataset"])
+    labels = {part: y for part, (_, y) in arrays.parts(data, settings).items()}
 
-    folders = {seed: Path("models", name, f"seed-{seed}") for seed in variant["seeds"]}
+    folders = {seed: Path("models", name, f"seed-{seed}") for seed in settings["seeds"]}
     runs = {
         seed: {
             part: scores.probabilities(folder / f"{part}.npy", (len(y), len(data.classes)))
@@ -26,8 +20,9 @@ def main(name: str) -> None:
         }
         for seed, folder in folders.items()
     }
-    first = variant["seeds"][0]
-    model = json.loads(read(folders[first] / "model.json"))
+    first = settings["seeds"][0]
+    anew = f"rm -r {folders[first]} && dvc repro train@{name}"  # training keeps a run that has its fingerprint
+    model = files.read_json(folders[first] / "model.json", anew)
     short, details = scores.evaluate(runs, labels, data.classes, model["params_total"])
     history = [row for seed, folder in folders.items() for row in files.history(folder, seed)]
 
@@ -44,7 +39,8 @@ def main(name: str) -> None:
         ),
     )
     which = f", seed {first}" if len(runs) > 1 else ""
-    classifiers = {f"network{which}": details["first_seed"], "stratified dummy": details["dummy"]["stratified"]}
+    dummies = {f"{strategy.replace('_', ' ')} dummy": parts for strategy, parts in details["dummy"].items()}
+    classifiers = {f"network{which}": details["first_seed"], **dummies}
     matrices = {
         f"{classifier}, {part} images: {result['accuracy']:.2%}": result["confusion"]
         for classifier, parts in classifiers.items()
@@ -61,21 +57,14 @@ def main(name: str) -> None:
         ),
     )
     mistaken = figures.mistakes(data.x_test, data.y_test, runs[first]["test"], data.classes, name)
-    style.save(curves.history(history, split, name), plots / "history.png")
+    style.save(curves.history(history, len(labels["train"]), name), plots / "history.png")
     style.save(figures.confusion(matrices, data.classes, name), plots / "confusion.png")
     style.save(mistaken, plots / "mistakes.png")
 
-    details = {"summary": short, "precision": model["precision"], **details}
+    details = {"summary": short, "kernels": model["kernels"], "precision": model["precision"], **details}
     files.write_json(details, Path("metrics", "details", f"{name}.json"))
     files.write_json(short, Path("metrics", f"{name}.json"))
     files.write_json({"accuracy": short["test"]["accuracy"]}, Path("metrics", "test", f"{name}.json"))
-
-
-def read(file: Path) -> str:
-    try:
-        return file.read_text()
-    except FileNotFoundError:
-        raise UserError(f"{file}: no such file; delete {file.parent} and run `dvc repro`") from None
 
 
 if __name__ == "__main__":

@@ -27,7 +27,7 @@ def main(part: str = "all") -> None:
         stated = {
             claim["variant"]: figure_of(claim["value"])[0]
             for claim in reported["claims"]
-            if claim.get("quantity") == "test.accuracy"
+            if "test.accuracy" in (claim.get("quantity"), claim.get("also"))
         }
         drawn = figures.draw(reported["figures"], results, stated, Path("plots/comparison"))
         more = {

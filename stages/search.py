@@ -2,23 +2,24 @@
 
 from pathlib import Path
 
-from replica.common import parameters, stage
+from replica.common import kernels, parameters, stage
 from replica.search import draws
-from replica.training import experiment, timings
-from replica.training.live import Live
 
 
 def main(name: str) -> None:
     declared = parameters.read()
-    entry = parameters.entry_of(declared, "searches", name)
-    trials = draws.trials(entry)
+    drawn = draws.trials(parameters.entry_of(declared, "searches", name))
+    trials = [parameters.trial(declared, name, values) for values in drawn]
+    kernels.use(trials[0]["kernels"])
+    from replica.training import experiment, timings  # TensorFlow chooses its kernels as it is imported
+    from replica.training.live import Live
+
     folder = Path("models", name)
     seconds = {}
     with Live(Path("live", name), folder) as live:
-        for number, hyperparameters in enumerate(trials):
-            variant = parameters.trial(declared, name, hyperparameters)
+        for number, trial in enumerate(trials):
             title = f"{name}, trial {number + 1} of {len(trials)}"
-            for value in experiment.train(title, variant, folder / f"trial-{number}", live.log).values():
+            for value in experiment.train(title, trial, folder / f"trial-{number}", live.log).values():
                 seconds[number] = value
     timings.record(Path("timings", f"{name}.json"), seconds, list(range(len(trials))))
 

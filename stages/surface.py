@@ -5,10 +5,9 @@ from pathlib import Path
 import numpy as np
 from matplotlib.colors import LinearSegmentedColormap
 
-from replica.common import arrays, files, parameters, stage
+from replica.common import arrays, files, kernels, stage
 from replica.datasets import spiral
 from replica.figures import style
-from replica.training import runs
 
 EDGE = 6.0  # as far as the playground draws
 PIXELS = 241
@@ -16,10 +15,13 @@ ANSWERS = LinearSegmentedColormap.from_list("answers", [style.BLUE, "#FFFFFF", s
 
 
 def main(name: str) -> None:
-    variant = parameters.variant(parameters.read(), name)
-    data = arrays.load(variant["dataset"])
+    settings = files.read_json(Path("models", name, "settings.json"), f"dvc repro train@{name}")
+    kernels.use(settings["kernels"])
+    from replica.training import runs  # TensorFlow chooses its kernels as it is imported
+
+    data = arrays.load(settings["dataset"])
     losses = {}
-    for seed in variant["seeds"]:
+    for seed in settings["seeds"]:
         rows = files.history(Path("models", name, f"seed-{seed}"), seed)
         losses[seed] = {of: value for _, value, metric, of, _ in rows if metric == "loss"}
     best = min(losses, key=lambda seed: losses[seed]["training"])

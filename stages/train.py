@@ -2,13 +2,15 @@
 
 from pathlib import Path
 
-from replica.common import parameters, stage
-from replica.training import experiment, timings
-from replica.training.live import Live
+from replica.common import kernels, parameters, stage
 
 
 def main(name: str) -> None:
     variant = parameters.variant(parameters.read(), name)
+    kernels.use(variant["kernels"])
+    from replica.training import experiment, timings  # TensorFlow chooses its kernels as it is imported
+    from replica.training.live import Live
+
     folder = Path("models", name)
     with Live(Path("live", name), folder) as live:
         seconds = experiment.train(name, variant, folder, live.log)

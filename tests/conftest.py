@@ -13,10 +13,20 @@ from pathlib import Path
 import pytest
 import yaml
 
+from replica.common import kernels, parameters  # and so NumPy is pinned before any test imports it
+
 ROOT = Path(__file__).parent.parent
+kernels.use("portable")
 
-
-LONG = ("test_tutorial.py", "test_queue.py", "test_sweep.py", "test_dataset.py", "test_extension.py", "test_dvc.py")
+LONG = (
+    "test_portable.py",
+    "test_tutorial.py",
+    "test_queue.py",
+    "test_sweep.py",
+    "test_dataset.py",
+    "test_extension.py",
+    "test_dvc.py",
+)
 
 
 def pytest_configure() -> None:
@@ -30,19 +40,32 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     items.sort(key=lambda item: LONG.index(item.path.name) if item.path.name in LONG else len(LONG))
 
 
+def pytest_collection_finish() -> None:
+    """One thread for TensorFlow, where a test imports it: that can't be set once another test has used it."""
+    if "tensorflow" in sys.modules:
+        from replica.training import trainer
+
+        trainer.prepare(0, "float32")
+
+
 class Project:
     """A git and DVC repository in a folder of its own, and commands in it."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
 
+    def environment(self) -> dict[str, str]:
+        """This environment's commands, the folder's code, and nothing of how the tests themselves compute."""
+        kept = {key: value for key, value in os.environ.items() if key not in kernels.ONEDNN}
+        path = os.pathsep.join((str(Path(sys.executable).parent), os.environ["PATH"]))
+        return {**kept, "PATH": path, "PYTHONPATH": str(self.folder), "COLUMNS": "200"}
+
     def run(self, *command: str, check: bool = True, **environment: str) -> subprocess.CompletedProcess[str]:
         """Run a command of the environment's; its output is in `stdout`, errors included."""
-        path = os.pathsep.join((str(Path(sys.executable).parent), os.environ["PATH"]))
         done = subprocess.run(
             command,
             cwd=self.folder,
-            env={**os.environ, "PATH": path, "PYTHONPATH": str(self.folder), "COLUMNS": "200", **environment},
+            env={**self.environment(), **environment},
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
@@ -56,10 +79,10 @@ class Project:
         return stages_in(self.run("dvc", "repro", *targets, check=check).stdout)
 
     def parameters(self) -> dict:
-        return yaml.safe_load((self.folder / "params.yaml").read_text())
+        return parameters.read(self.folder / "params.yaml")
 
-    def write(self, parameters: dict) -> None:
-        (self.folder / "params.yaml").write_text(yaml.safe_dump(parameters, sort_keys=False))
+    def write(self, declared: dict) -> None:
+        (self.folder / "params.yaml").write_text(yaml.safe_dump(declared, sort_keys=False))
 
     def commit(self, message: str) -> None:
         self.run("git", "add", "-A")
@@ -83,11 +106,10 @@ def small(folder: Path) -> Project:
             (folder / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy2(ROOT / name, folder / name)
     project = Project(folder)
-    parameters = project.parameters()
-    variants = parameters["variants"]
-    parameters["variants"] = {name: {**variants[name], "epochs": 1, "seeds": [0]} for name in SMALL}
-    parameters["searches"] = {}
-    project.write(parameters)
+    declared = project.parameters()
+    variants = {name: {**declared["variants"][name], "epochs": 1, "seeds": 1} for name in SMALL}
+    networks = {entry["network"]: declared["networks"][entry["network"]] for entry in variants.values()}
+    project.write({**declared, "networks": networks, "variants": variants, "searches": {}})
     datasets = yaml.safe_load((folder / "datasets.yaml").read_text())["datasets"]
     quick = {"datasets": {name: datasets[name] for name in ("mnist_5k", "photos10")}}
     (folder / "datasets.yaml").write_text(yaml.safe_dump(quick, sort_keys=False))

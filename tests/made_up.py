@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import math
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -9,6 +11,7 @@ import numpy as np
 
 from replica.common import files
 from replica.evaluation import scores
+from replica.report.results import Results
 
 
 def variant(
@@ -55,3 +58,35 @@ def variant(
         )
     ]
     files.write_csv(root / "plots/variants" / name / "history.csv", files.HISTORY, history)
+
+
+def put(results: Results, name: str, images: int = 10_000, seeds: int = 0, **values: list[float]) -> None:
+    """Write a variant: `test_accuracy=[…]`, a value a seed, into its details; `history_…` into its history."""
+    count = seeds or len(next(iter(values.values())))
+    runs = {str(seed): {data: {} for data in ("train", "validation", "test")} for seed in range(count)}
+    rows = []
+    for key, figures in values.items():
+        source, data, metric = ("", *key.split("_")) if key.count("_") == 1 else key.split("_")
+        for seed, value in enumerate(figures):
+            if source:
+                rows += [(epoch, value if epoch == 2 else 0.5, metric, data, seed) for epoch in (1, 2)]
+            else:
+                runs[str(seed)][data][metric] = None if math.isnan(value) else value
+    file = results.root / "metrics/details" / f"{name}.json"
+    file.parent.mkdir(parents=True, exist_ok=True)
+    counts = dict.fromkeys(("train", "validation", "test"), images)
+    file.write_text(json.dumps({"images": counts, "seeds": runs}))
+    (results.root / "metrics" / f"{name}.json").write_text(json.dumps({"dummy": {"accuracy": 0.1}}))
+    files.write_csv(results.root / "plots/variants" / name / "history.csv", files.HISTORY, rows)
+
+
+def history(results: Results, name: str, curves: dict[str, list[list[float]]], images: int = 10_000) -> None:
+    """Write a variant's history: by `DATA.METRIC`, a list a seed, a value an epoch."""
+    rows = [
+        (epoch, value, quantity.split(".")[1], quantity.split(".")[0], seed)
+        for quantity, runs in curves.items()
+        for seed, run in enumerate(runs)
+        for epoch, value in enumerate(run, 1)
+    ]
+    put(results, name, images=images, seeds=len(next(iter(curves.values()))), test_loss=[])
+    files.write_csv(results.root / "plots/variants" / name / "history.csv", files.HISTORY, rows)

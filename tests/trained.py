@@ -12,36 +12,43 @@ from replica.datasets import kinds, processed
 from replica.training import experiment
 
 ROOT = Path(__file__).parent.parent
-TRAINING = {"precision": "float32", "optimizer": "Adam", "batch_size": 32, "seeds": [3], "validation": 0.2}
-CONVOLVED = [
-    {"Conv2D": {"filters": 4, "kernel_size": 5, "strides": 2, "activation": "relu"}},
-    {"Conv2D": {"filters": 6, "kernel_size": 3}},
-    "Flatten",
-    {"Dense": {"units": 10}},
-]
+NETWORKS = {
+    "convolved": {
+        "optimizer": "Adam",
+        "layers": {
+            "0": {"Conv2D": {"filters": 4, "kernel_size": 5, "strides": 2, "activation": "relu"}},
+            "1": {"Conv2D": {"filters": 6, "kernel_size": 3}},
+            "2": "Flatten",
+            "3": {"Dense": {"units": 10}},
+        },
+    },
+    "softmax": {
+        "optimizer": "Adam",
+        "layers": {"0": "Flatten", "1": {"Dense": {"units": 10, "activation": "softmax"}}},
+    },
+}
+USUAL = {"batch_size": 32, "seeds": 1}
 VARIANTS = {
-    "digits": {"dataset": "mnist_5k", "layers": CONVOLVED, "epochs": 3},
-    "photos": {"dataset": "photos10", "layers": ["Flatten", {"Dense": {"units": 10, "activation": "softmax"}}],
-               "epochs": 1, "train_examples": 200},
+    "digits": {"data": {"dataset": "mnist_5k", "validation": 0.2}, "network": "convolved", "epochs": 3, **USUAL},
+    "photos": {"data": {"dataset": "photos10", "train_examples": 200, "validation": 0.2}, "network": "softmax",
+               "epochs": 1, **USUAL},
 }  # fmt: skip
 
 
 def make(folder: Path) -> None:
     """In the working folder: params.yaml with the variants `digits` and `photos`, their data, and a run of each."""
     declared = parameters.read(ROOT / "params.yaml")
-    declared["variants"] = {
-        **{name: {**TRAINING, **entry} for name, entry in VARIANTS.items()},
-        "spiral": declared["variants"]["spiral"],
-        "untrained": {**TRAINING, **VARIANTS["digits"]},
-    }
+    declared["variants"] = {**VARIANTS, "spiral": declared["variants"]["spiral"], "untrained": VARIANTS["digits"]}
+    declared["networks"] |= NETWORKS
     declared["searches"] = {}
     (folder / "params.yaml").write_text(yaml.safe_dump(declared, sort_keys=False))
     shutil.copy(ROOT / "datasets.yaml", folder)
-    for name, entry in VARIANTS.items():
-        kind, dataset = kinds.declared(entry["dataset"])
-        raw, arrays = folder / "data/raw" / entry["dataset"], folder / "data/processed" / entry["dataset"]
+    for name in VARIANTS:
+        variant = parameters.variant(declared, name)
+        kind, dataset = kinds.declared(variant["dataset"])
+        raw, arrays = folder / "data/raw" / variant["dataset"], folder / "data/processed" / variant["dataset"]
         raw.mkdir(parents=True)
         arrays.mkdir(parents=True)
-        kind.fetch(entry["dataset"], dataset, raw, raw)
-        processed.write(arrays, entry["dataset"], dataset, kind.decode(dataset, raw))
-        experiment.train(name, parameters.variant(parameters.read(), name), folder / "models" / name)
+        kind.fetch(variant["dataset"], dataset, raw, raw)
+        processed.write(arrays, variant["dataset"], dataset, kind.decode(dataset, raw))
+        experiment.train(name, variant, folder / "models" / name)

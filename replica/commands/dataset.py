@@ -74,7 +74,7 @@ def pairs(text: str) -> dict[str, str]:
     found = {}
     for each in text.split(","):
         key, _, theirs = each.partition("=")
-        check.known("replica dataset: --names", key, ArrayNames.model_fields, "array")
+        check.require("replica dataset: --names", key, ArrayNames.model_fields, "array")
         found[key] = theirs
     return found
 
@@ -103,7 +103,7 @@ def declare(name: str, path: str, update: bool, kind: str | None, settings: dict
     there = check.validate(dict[str, dict[str, Any]], parameters.read(FILE).get("datasets") or {}, "datasets")
     before = previous(name, there, update)
     kind = kind or before.get("kind") or ("arrays" if Path(path).suffix == ".npz" else "images")
-    check.known("replica dataset: --kind", kind, KINDS, "kind")
+    check.require("replica dataset: --kind", kind, KINDS, "kind")
     place = Path(os.path.abspath(path))  # noqa: PTH100  (as typed: a link to another disk stays one)
     if not place.exists():
         raise UserError(f"replica dataset: {path}: no such file or folder")
@@ -137,7 +137,7 @@ def previous(name: str, there: dict[str, Any], update: bool) -> dict[str, Any]:
         if name in there:
             raise UserError(f"datasets.{name}: declared already; take another name, or --update where the data changed")
         return {}
-    check.known("replica dataset --update", name, there, "dataset")
+    check.require("replica dataset --update", name, there, "dataset")
     if there[name]["kind"] not in KINDS:
         raise UserError(f"datasets.{name}: of the kind {there[name]['kind']}, which is not one's own data")
     return there[name]
@@ -256,9 +256,8 @@ def described(name: str, entry: dict[str, Any], again: bool) -> str:
     head = f"datasets.{name}: {len(entry['classes'])} classes, {counts}; {'changed' if again else 'added'} in {FILE}"
     if again:
         return f"{head}\n\n$ dvc repro preprocess@{name}"
-    convolved = CONVOLVED if min(shape[:2]) >= 12 else ""
-    network = f"{name}_{'cnn' if convolved else 'mlp'}"
-    return NEXT.format(head=head, name=name, network=network, convolved=convolved, classes=len(entry["classes"]))
+    network = "cnn" if min(shape[:2]) >= 12 else "mlp"
+    return NEXT.format(head=head, name=name, network=network, classes=len(entry["classes"]), **LAST[network])
 
 
 NEXT = """{head}
@@ -268,21 +267,12 @@ $ dvc repro preprocess@{name}
 draws the first of them into plots/datasets/{name}.png. To train with them, put a variant below `variants:` in
 params.yaml, such as
 
-  {network}:
-    dataset: {name}
-    layers:
-{convolved}    - Flatten
-    - Dense: {{units: 64, activation: relu}}
-    - Dense: {{units: {classes}, activation: softmax}}
-    optimizer: Adam
-    batch_size: 32
-    epochs: 10
-    validation: 0.2
+  {name}_{network}: {{data: {{dataset: {name}, validation: 0.2}}, network: {network}, epochs: 10, batch_size: 32,
+    seeds: 1, {knobs}, layers: {{'{last}': {{Dense: {{units: {classes}}}}}}}}}
 
-$ dvc repro evaluate@{network}
-$ replica table {network}"""
-CONVOLVED = """    - Conv2D: {filters: 32, kernel_size: 3, activation: relu}
-    - MaxPooling2D: {pool_size: 2}
-    - Conv2D: {filters: 32, kernel_size: 3, activation: relu}
-    - MaxPooling2D: {pool_size: 2}
-"""
+$ dvc repro evaluate@{name}_{network}
+$ replica table {name}_{network}"""
+LAST = {  # of params.yaml's networks: the layer that gives a class each, and their knobs
+    "cnn": {"last": 5, "knobs": "learning_rate: 0.001"},
+    "mlp": {"last": 3, "knobs": "learning_rate: 0.1, units: 64"},
+}

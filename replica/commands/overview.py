@@ -21,7 +21,7 @@ Stack = list[tuple[str, Layer, Shape]]
 
 def console() -> Console:
     """As wide as the terminal, or as wide as a table needs where there is none."""
-    return Console(file=sys.stdout, width=None if sys.stdout.isatty() else 200, highlight=False)
+    return Console(file=sys.stdout, width=None if sys.stdout.isatty() else 1000, highlight=False)
 
 
 def grid(*columns: str) -> Table:
@@ -48,7 +48,7 @@ def show(declared: dict[str, Any], names: list[str]) -> None:
     """
     datasets = check.datasets(declared)
     for name in names:
-        check.known("replica variants", name, declared["variants"], "variant")
+        check.require("replica variants", name, declared["variants"], "variant")
     if names:
         for name in names:
             layer_by_layer(name, parameters.variant(declared, name), check.check_variant(declared, name, datasets))
@@ -68,7 +68,7 @@ def show(declared: dict[str, Any], names: list[str]) -> None:
     for name in declared["variants"]:
         stack = check.check_variant(declared, name, datasets)
         entry = parameters.variant(declared, name)
-        images = entry["train_examples"] or datasets[entry["dataset"]].train_examples
+        images = entry.get("train_examples", datasets[entry["dataset"]].train_examples)
         lines.add_row(
             name, entry["dataset"], f"{images:,}", words(entry["optimizer"], 1), str(entry["batch_size"]),
             str(entry["epochs"]), str(entry["validation"]), str(len(entry["seeds"])), f"{total(stack):,}",
@@ -125,9 +125,9 @@ def results(declared: dict[str, Any], names: list[str]) -> None:
         name for name, of in datasets.items() if isinstance(of, declaration.Embedded) and len(of.shape) == 3
     }  # images that come with packages; the spiral is points
     for name in [] if sample else names:
-        check.known("replica table", name, declared["variants"], "variant")
+        check.require("replica table", name, declared["variants"], "variant")
     if sample:
-        names = [name for name, entry in declared["variants"].items() if entry["dataset"] in embedded]
+        names = [name for name, entry in declared["variants"].items() if entry["data"]["dataset"] in embedded]
     lines = grid("variant", "dataset", ">test accuracy", "95% interval", ">dummy", ">parameters", ">seconds")
     for name in names or declared["variants"]:
         file = Path("metrics", f"{name}.json")
@@ -138,7 +138,7 @@ def results(declared: dict[str, Any], names: list[str]) -> None:
         timing = Path("timings", f"{name}.json")
         seconds = f"{json.loads(timing.read_text())['train_seconds']:.1f}" if timing.exists() else "–"
         lines.add_row(
-            name, entry["dataset"], f"{test['accuracy']:.4f}",
+            name, entry["data"]["dataset"], f"{test['accuracy']:.4f}",
             f"{test['accuracy_low']:.4f} – {test['accuracy_high']:.4f}",
             f"{score['dummy']['accuracy']:.4f}", f"{score['params_total']:,}", seconds,
         )  # fmt: skip

@@ -47,6 +47,28 @@ def load(name: str, root: str | Path = "data/processed") -> Arrays:
     return Arrays(**arrays, classes=statistics["classes"], hashes=hashes)
 
 
-def validation_split(n: int, fraction: float) -> int:
-    """Where validation begins: the last `fraction` of n training images, as Keras's `validation_split` takes it."""
-    return int(n * (1.0 - fraction))
+def parts(data: Arrays, settings: dict[str, Any]) -> dict[str, tuple[np.ndarray, np.ndarray]]:
+    """Which images, and labels, train, validate and test: the one place that chooses them.
+
+    Of the first `train_examples` (of all, where there is no such setting) the last share `validation` is held back, as
+    Keras's `validation_split` takes it. Where `validation` is `test` or 0, none are, and there is no part of that name.
+
+    Parameters
+    ----------
+    settings
+        A variant's, as `replica.common.parameters.variant` returns it.
+
+    Returns
+    -------
+    dict
+        `train`, `validation` and `test`, each with x and y.
+    """
+    count = settings.get("train_examples", len(data.x_train))
+    share = settings["validation"]
+    split = count if share == "test" else int(count * (1.0 - share))
+    chosen = {
+        "train": (data.x_train[:split], data.y_train[:split]),
+        "validation": (data.x_train[split:count], data.y_train[split:count]),
+        "test": (data.x_test, data.y_test),
+    }
+    return {part: (x, y) for part, (x, y) in chosen.items() if len(y)}

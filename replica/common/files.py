@@ -67,6 +67,22 @@ def as_json(value: Any) -> Any:
     return value
 
 
+def read_json(file: Path, repair: str) -> Any:
+    """A JSON file of an earlier stage's.
+
+    Raises
+    ------
+    UserError
+        Where it is missing or is not JSON; the message says which command makes it anew.
+    """
+    try:
+        return json.loads(file.read_text())
+    except FileNotFoundError:
+        raise UserError(f"{file}: no such file; run `{repair}`") from None
+    except ValueError:
+        raise UserError(f"{file}: not JSON; delete it and run `{repair}`") from None
+
+
 def write_json(content: Mapping[str, Any], file: Path) -> None:
     """Write JSON beside, then rename: in the order as it stands, a list of numbers on one line."""
     file.parent.mkdir(parents=True, exist_ok=True)

@@ -10,6 +10,12 @@ import yaml
 
 from replica.common.errors import UserError
 
+# What a settled variant consists of; every other key of an entry is a knob that its network asks for.
+SETTINGS = (
+    "kernels", "dataset", "train_examples", "validation", "layers", "phases", "loss", "loss_weights", "optimizer",
+    "epochs", "batch_size", "seeds",
+)  # fmt: skip
+
 
 class Loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[misc]
     """PyYAML's fastest loader, with YAML 1.2's numbers: DVC writes 0.00001 as 1e-05, which YAML 1.1 calls a string."""
@@ -56,57 +62,101 @@ def declared(root: Path = Path()) -> dict[str, Any]:
     return {**facts, **knobs}
 
 
-def variant(parameters: dict[str, Any], name: str) -> dict[str, Any]:
-    """One variant: its own keys over the `training` defaults, its `$name` references replaced by their values.
+def variant(declared: dict[str, Any], name: str) -> dict[str, Any]:
+    """One variant, settled: `SETTINGS` and their values.
+
+    Layers are a list, every object in it `{Name: arguments}`, `$name` references are replaced, and `seeds` is a list.
 
     Raises
     ------
     UserError
-        Where there is no such variant, or it refers to a hyperparameter it does not declare.
+        Where there is no such variant or network, or the network refers to a knob that the variant does not state.
     """
-    entry = entry_of(parameters, "variants", name)
-    return settled(parameters, f"variants.{name}", entry, entry.get("hyperparameters") or {})
+    return settled(declared, "variants", name, {})
 
 
-def trial(parameters: dict[str, Any], name: str, hyperparameters: dict[str, Any]) -> dict[str, Any]:
-    """One trial of a search as a variant, with the hyperparameters it has drawn.
-
-    Raises
-    ------
-    UserError
-        Where there is no such search, or its layers refer to a hyperparameter that its space does not have.
-    """
-    entry = entry_of(parameters, "searches", name)
-    own = {key: value for key, value in entry.items() if key not in ("trials", "draw_seed", "space")}
-    return settled(parameters, f"searches.{name}", own, hyperparameters)
+def trial(declared: dict[str, Any], name: str, drawn: dict[str, Any]) -> dict[str, Any]:
+    """One trial of a search as a variant, with the knobs it has drawn; raises what `variant` does."""
+    return settled(declared, "searches", name, drawn)
 
 
-def entry_of(parameters: dict[str, Any], section: str, name: str) -> dict[str, Any]:
+def entry_of(declared: dict[str, Any], section: str, name: str) -> dict[str, Any]:
     """One entry of a section, as declared."""
-    entries = parameters.get(section) or {}
+    entries = declared.get(section) or {}
     if name not in entries:
         raise UserError(f"{section}: no {name!r}; there are {', '.join(entries) or 'none'}")
     return entries[name]
 
 
-def settled(
-    parameters: dict[str, Any], where: str, entry: dict[str, Any], hyperparameters: dict[str, Any]
-) -> dict[str, Any]:
-    """An entry over the training defaults, its references replaced."""
-    whole = {**parameters["training"], **entry}
-    whole.pop("hyperparameters", None)
-    return {key: resolve(value, hyperparameters, f"{where}.{key}") for key, value in whole.items()}
+def stated(declared: dict[str, Any], section: str, name: str, drawn: dict[str, Any]) -> dict[str, Any]:
+    """An entry over its network over the defaults, `$name` references as they stand: the one place that merges them."""
+    entry = {**entry_of(declared, section, name), **drawn}
+    network = entry_of(declared, "networks", entry["network"])
+    usual = {key: joined(network.get(key), entry.get(key)) for key in {**network, **entry} if is_name(key)}
+    whole = {**declared["training"], **network, **entry.pop("data"), **entry}
+    for key in ("layers", "loss", "optimizer"):
+        if key in whole:
+            whole[key] = filled(joined(network.get(key), entry.get(key)), usual)
+    return whole
 
 
-def resolve(value: Any, hyperparameters: dict[str, Any], where: str) -> Any:
-    """Replace each string `$name` inside `value` by `hyperparameters[name]`."""
+def settled(declared: dict[str, Any], section: str, name: str, drawn: dict[str, Any]) -> dict[str, Any]:
+    """What is stated, its references replaced and its layers and seeds as lists."""
+    whole = stated(declared, section, name, drawn)
+    found = {}
+    for key in SETTINGS:
+        if whole.get(key) is not None:
+            found[key] = resolve(whole[key], whole, f"{section}.{name}", f"networks.{whole['network']}.{key}")
+    found["layers"] = [found["layers"][place] for place in sorted(found["layers"], key=int)]
+    found["seeds"] = list(range(found["seeds"]))
+    return found
+
+
+def joined(usual: Any, own: Any) -> Any:
+    """What an entry says over what its network says: of one name arguments are joined, another name replaces all."""
+    usual, own = named(usual), named(own)
+    if not isinstance(usual, dict) or not isinstance(own, dict) or (is_object(own) and usual.keys() != own.keys()):
+        return usual if own is None else own
+    return {**usual, **{key: joined(usual.get(key), value) for key, value in own.items()}}
+
+
+def filled(value: Any, usual: dict[str, Any]) -> Any:
+    """Every `Name` inside `value` as `{Name: arguments}`, with what `usual` says of all of that name."""
+    value = named(value)
+    if not isinstance(value, dict):
+        return value
+    found = {}
+    for key, item in value.items():
+        others = {name: usual[name] for name in usual if name != key}
+        if is_name(key) and (item is None or isinstance(item, dict)):
+            item = {**(usual.get(key) or {}), **(item or {})}
+        found[key] = filled(item, others)
+    return found
+
+
+def named(value: Any) -> Any:
+    """`Name` as `{Name: {}}`; anything else as it is."""
+    return {value: {}} if is_name(value) else value
+
+
+def is_name(value: Any) -> bool:
+    """Whether it names one of Keras's classes: such words begin with a capital, arguments and their values do not."""
+    return isinstance(value, str) and value[:1].isupper()
+
+
+def is_object(value: dict[str, Any]) -> bool:
+    """Whether a mapping is one object of Keras's, `{Name: arguments}`."""
+    return len(value) == 1 and is_name(next(iter(value)))
+
+
+def resolve(value: Any, knobs: dict[str, Any], who: str, where: str) -> Any:
+    """Replace each string `$name` inside `value`, which stands at `where`, by what `who` says of that name."""
     if isinstance(value, dict):
-        return {key: resolve(item, hyperparameters, f"{where}.{key}") for key, item in value.items()}
+        return {key: resolve(item, knobs, who, f"{where}.{key}") for key, item in value.items()}
     if isinstance(value, list):
-        return [resolve(item, hyperparameters, f"{where}.{index}") for index, item in enumerate(value)]
+        return [resolve(item, knobs, who, f"{where}.{index}") for index, item in enumerate(value)]
     if isinstance(value, str) and value.startswith("$"):
-        if value[1:] not in hyperparameters:
-            declared = ", ".join(hyperparameters) or "none"
-            raise UserError(f"{where}: {value} is not among the variant's hyperparameters ({declared})")
-        return hyperparameters[value[1:]]
+        if value[1:] not in knobs:
+            raise UserError(f"{who}.{value[1:]}: missing; {where} asks for it")
+        return knobs[value[1:]]
     return value

@@ -133,6 +133,13 @@ def receptive_field(layers: Iterable[tuple[int, int, int]]) -> int:
     return field
 
 
+def lines(image: np.ndarray) -> str:
+    """`vertical` or `horizontal`: along which more of a map's neighbours are both above 0, [height, width]."""
+    seen = image > 0
+    along = {"vertical": seen[1:] & seen[:-1], "horizontal": seen[:, 1:] & seen[:, :-1]}
+    return max(along, key=lambda way: along[way].sum())
+
+
 def parameters(height: int, width: int, channels: int, filters: int) -> tuple[int, str]:
     """Parameters of a convolution with a bias a filter, and how they come about: 320 = (3·3·1 + 1)·32."""
     count = (height * width * channels + 1) * filters

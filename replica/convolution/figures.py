@@ -15,9 +15,10 @@ from replica.convolution.arithmetic import convolve, max_pool, relu
 from replica.figures import style
 
 
-def grey(file: Path) -> np.ndarray:
-    """A picture file in grey: uint8 [height, width]."""
-    return np.asarray(Image.open(file).convert("L"))
+def red(file: Path, side: int = 0) -> np.ndarray:
+    """A picture file's red channel, which is what document B convolves: uint8 [height, width], or [side, side]."""
+    image = Image.open(file).convert("RGB")
+    return np.asarray(image.resize((side, side), Image.Resampling.BOX) if side else image)[..., 0]
 
 
 def show(ax: Axes, image: np.ndarray, title: str, colours: str, low: float, high: float) -> None:
@@ -29,13 +30,13 @@ def show(ax: Axes, image: np.ndarray, title: str, colours: str, low: float, high
     ax.spines[:].set(visible=True, color=style.GRID)
 
 
-def signed(ax: Axes, image: np.ndarray, title: str, numbers: bool = False) -> None:
+def signed(ax: Axes, image: np.ndarray, title: str, numbers: bool = False, **look: Any) -> None:
     """A panel drawn around 0, negative red and positive blue; with its numbers, where asked."""
     reach = float(abs(image).max()) or 1.0
     pale = 2.5 if numbers else 1  # so that black ink is legible on every cell
     show(ax, image, title, "RdBu", -pale * reach, pale * reach)
     if numbers:
-        write(ax, image)
+        write(ax, image, **look)
 
 
 def write(ax: Axes, image: np.ndarray, **look: Any) -> None:
@@ -103,7 +104,7 @@ def strokes(digit: np.ndarray, kernel: np.ndarray, biases: list[int], file: Path
 
 
 def kernels(picture: np.ndarray, named: dict[str, np.ndarray], file: Path) -> None:
-    """A grey picture [height, width], and what each kernel makes of it after relu.
+    """A picture of one channel, [height, width], and what each kernel makes of it after relu.
 
     White is what a plain white area becomes, or, where plain areas vanish, the brightest hundredth.
     """
@@ -116,4 +117,30 @@ def kernels(picture: np.ndarray, named: dict[str, np.ndarray], file: Path) -> No
         image = relu(convolve(picture, cells))
         white = 255.0 * cells.sum() if cells.sum() > 0 else float(np.percentile(image, 99))
         show(ax, Normalize(0, white, clip=True)(image), f"{name}: plain areas × {cells.sum():g}", "gray", 0, 1)
+    style.save(made, file)
+
+
+def heatmaps(picture: np.ndarray, named: dict[str, np.ndarray], file: Path) -> None:
+    """What each kernel makes of a picture [height, width], signs kept: red below 0, white at 0, blue above."""
+    made, axes = style.figure(
+        8.0, 4.75, 1, len(named), margins=(0.12, 0.12, 0.12, 0.7), gaps=(0.15, 0),
+        title="Signed heat maps", note="document B's kernels at stride 1; red below 0, blue above",
+    )  # fmt: skip
+    for ax, (name, cells) in zip(axes[0], named.items(), strict=True):
+        image = convolve(picture, cells)
+        reach = float(np.percentile(abs(image), 99)) or 1.0
+        show(ax, image, f"{name}: from −{reach:.0f} to {reach:.0f}", "RdBu", -reach, reach)
+    style.save(made, file)
+
+
+def tables(picture: np.ndarray, named: dict[str, np.ndarray], stride: int, file: Path) -> None:
+    """What each kernel makes of a picture [height, width] at a stride that leaves few enough numbers to read."""
+    made, axes = style.figure(
+        9.2, 9.2, len(named), 1, margins=(0.12, 0.12, 0.12, 0.7), gaps=(0, 0.3),
+        title=f"At stride {stride}", note="document B's kernels, as numbers; red below 0, blue above",
+    )  # fmt: skip
+    for ax, (name, cells) in zip(axes[:, 0], named.items(), strict=True):
+        image = convolve(picture, cells, stride=stride)
+        signed(ax, image, name, numbers=True, fontsize=6.5)
+        ax.set_aspect("auto")
     style.save(made, file)

@@ -96,12 +96,20 @@ class Photos(Embedded):
 
 
 class Spiral(Embedded):
-    """Two spirals of so many `points` each, as the TensorFlow playground draws them; some are held out."""
+    """Two spirals of so many `points` each, as the TensorFlow playground draws them; half of them are held out.
+
+    `halves` are every other point along each spiral, or drawn at random by `seed`, as the noise is. `features` are the
+    playground's inputs by name.
+    """
 
     kind: Literal["spiral"]
     points: Positive
     noise: Annotated[float, Field(ge=0)]
     seed: int
+    halves: Literal["alternate", "random"] = "alternate"
+    features: list[Literal["x1", "x2", "x1²", "x2²", "x1·x2", "sin x1", "sin x2"]] = Field(
+        default=["x1", "x2", "x1²", "x2²", "x1·x2", "sin x1", "sin x2"], min_length=1
+    )
 
 
 class Own(Decoded):

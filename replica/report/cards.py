@@ -13,7 +13,7 @@ from replica.common import parameters
 from replica.report.claims import Claim
 from replica.report.environment import environment
 from replica.report.results import Results
-from replica.schema.layers import LAYERS, Shape, words
+from replica.schema.layers import Shape, walk, words
 
 SETS = {"train": "training", "validation": "validation", "test": "test"}
 ORIGINS = {
@@ -51,13 +51,13 @@ class SetRow:
 
 @dataclass(frozen=True)
 class Card:
-    """A variant: `declared` as params.yaml has it and `entry` as settled, `metrics` and `details` or empty."""
+    """A variant: `entry` settled, `stated` as params.yaml has it, `metrics` and `details` as evaluated, or empty."""
 
     name: str
     document: str
     origin: str
-    declared: dict[str, Any]
     entry: dict[str, Any]
+    stated: dict[str, Any]
     layers: list[LayerRow]
     scores: list[SetRow]
     dummies: list[SetRow]
@@ -85,8 +85,8 @@ class Card:
 
     @property
     def yaml(self) -> str:
-        """The entry of params.yaml that repeats it."""
-        return yaml.safe_dump({"variants": {self.name: self.declared}}, sort_keys=False, allow_unicode=True)
+        """The entries of params.yaml that repeat it."""
+        return yaml.safe_dump(self.stated, sort_keys=False, allow_unicode=True)
 
     @property
     def command(self) -> str:
@@ -107,16 +107,15 @@ def card(name: str, declared: dict[str, Any], results: Results, claims: Iterable
     declared
         params.yaml and datasets.yaml, with the `documents` of claims.yaml.
     """
-    dataset = results.datasets[results.variants[name]["dataset"]]
+    entry, network = parameters.variant(declared, name), results.variants[name]["network"]
+    dataset = results.datasets[entry["dataset"]]
     metrics, details = results.read(name), results.read(f"details/{name}")
-    own, entry = results.variants[name], parameters.variant(declared, name)
-    usual = {key: value for key, value in declared["training"].items() if key not in own}
     return Card(
         name=name,
         document=next((letter for letter, of in declared["documents"].items() if name in of["variants"]), ""),
         origin=origin(dataset),
-        declared=own | usual,
         entry=entry,
+        stated={"networks": {network: declared["networks"][network]}, "variants": {name: results.variants[name]}},
         layers=layers(entry["layers"], tuple(dataset["shape"])),
         scores=[scored(data, details) for data in SETS if data in details.get("mean", {})],
         dummies=[baseline(strategy, details) for strategy in details.get("dummy", {})],
@@ -125,21 +124,18 @@ def card(name: str, declared: dict[str, Any], results: Results, claims: Iterable
         seconds=results.seconds.get(name, {}),
         claims=[claim for claim in claims if name in claim.variants],
         classes=dataset["classes"],
-        train_examples=entry["train_examples"] or dataset["train_examples"],
+        train_examples=entry.get("train_examples", dataset["train_examples"]),
     )
 
 
 def layers(declared: Sequence[Any], shape: Shape) -> list[LayerRow]:
     """A network layer by layer, from the shape of one input."""
     rows = []
-    for value in declared:
-        kind, arguments = (value, {}) if isinstance(value, str) else next(iter(value.items()))
-        layer = LAYERS[kind].model_validate(arguments or {})
-        terms, output = layer.parameters(shape), layer.output(shape)
-        text = ", ".join(f"{key} {words(argument)}" for key, argument in (arguments or {}).items())
-        size, count = "×".join(map(str, output)), sum(count for _, count in terms)
-        rows.append(LayerRow(kind, text.replace("_", " "), size, count, " + ".join(term for term, _ in terms)))
-        shape = output
+    for each in walk(declared, shape):
+        text = ", ".join(f"{key} {words(argument)}" for key, argument in each.arguments.items())
+        size, count = "×".join(map(str, each.output)), sum(count for _, count in each.terms)
+        terms = " + ".join(term for term, _ in each.terms)
+        rows.append(LayerRow(each.kind, text.replace("_", " "), size, count, terms))
     return rows
 
 

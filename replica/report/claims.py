@@ -13,15 +13,16 @@ from typing import Any
 from replica.common import files
 from replica.common.errors import UserError
 from replica.common.parameters import read as read_yaml
-from replica.report.environment import environment
-from replica.report.results import NotRunError, Results
-from replica.report.verdicts import TESTS, VERDICTS, Judgement
+from replica.report.environment import environment, short
+from replica.report.results import NotRunError, Results, is_share
+from replica.report.verdicts import VERDICTS, Judgement
+from replica.report.words import TESTS
 
 HEADER = (
-    "id", "document", "section", "variants", "claim", "theirs",
-    "ours", "low", "high", "difference", "verdict", "statistic", "reason",
+    "id", "document", "line", "section", "variants", "claim", "theirs",
+    "ours", "low", "high", "difference", "detectable", "verdict", "statistic", "reason",
 )  # fmt: skip
-FIGURE = ("variant", "quantity", "value", "relation", "because", "images")
+FIGURE = ("variant", "quantity", "value", "relation", "because", "images", "epoch", "also")
 NAMES = {
     "history.training": "training",
     "history.validation": "validation",
@@ -30,6 +31,7 @@ NAMES = {
     "dummy": "dummy classifier's",
     "validation": "validation",
     "test": "test",
+    "crossing.test": "epoch at which training passes test",
 }
 
 
@@ -39,6 +41,7 @@ class Claim:
 
     id: str
     document: str
+    line: str  # of the document's text, such as `105`, `153-181`, or several, the first where it is said
     section: str
     variants: tuple[str, ...]
     text: str
@@ -47,6 +50,11 @@ class Claim:
     unit: str  # "%" for accuracies, "s" for seconds, "" for the rest
     reason: str
     judgement: Judgement
+
+    @property
+    def place(self) -> str:
+        """Document and line: `A:105`."""
+        return ":".join(filter(None, [self.document, self.line.partition(",")[0]]))
 
 
 def read(file: Path = Path("claims.yaml")) -> dict[str, Any]:
@@ -91,18 +99,44 @@ def judged(claim: dict[str, Any], results: Results) -> Claim:
     reasons = [claim.get("beside", ""), claim.get("note", "")]
     if found.verdict == "refuted":
         reasons += (claim.get("because") or {}).values()
+        reasons += [explained(claim, other, results) for other in claim.get("explained_by", [])]
     return Claim(
         id=claim["id"],
         document=claim["document"],
+        line=line_of(claim),
         section=claim["section"],
         variants=tuple(variants_of(arguments)),
         text=claim.get("claim") or label(quantity),
         theirs=theirs(claim, quantity),
         quote=claim.get("quote", ""),
-        unit=unit(quantity),
+        unit="" if name == "ratio" else unit(quantity),
         reason=" ".join(filter(None, reasons)),
         judgement=found,
     )
+
+
+def explained(claim: dict[str, Any], other: dict[str, Any], results: Results) -> str:
+    """How another variant's figure stands to a refuted one: what would explain it, judged by the same rule."""
+    name = other["variant"] + (f", epoch {other['epoch']}" if "epoch" in other else "")
+    try:
+        found = TESTS["figure"](results, value=claim["value"], **other)
+    except NotRunError:
+        return f"{name}: not run yet."
+    inside = found.verdict.startswith("reproduced")
+    ours, low, high = (short(value, unit(other["quantity"])) for value in (found.ours, found.low, found.high))
+    return f"{name}: {ours} ({low} – {high}), {'which explains it' if inside else 'which does not explain it'}."
+
+
+def line_of(claim: dict[str, Any]) -> str:
+    """Where the document says it, as text: a line, a range, or several of either."""
+    declared = claim.get("line", "")
+    return ", ".join(map(str, declared)) if isinstance(declared, list) else str(declared)
+
+
+def lines(text: str) -> set[int]:
+    """The lines that a text such as `99, 109-110` names."""
+    ends = [part.strip().partition("-") for part in text.split(",") if part.strip()]
+    return {line for first, _, last in ends for line in range(int(first), int(last or first) + 1)}
 
 
 def test_of(claim: dict[str, Any]) -> tuple[str, dict[str, Any]]:
@@ -122,8 +156,7 @@ def variants_of(arguments: dict[str, Any]) -> list[str]:
 
 def unit(quantity: str | Sequence[str]) -> str:
     """`%` for what reads best as a percentage, `s` for seconds."""
-    last = quantity if isinstance(quantity, str) else quantity[0]
-    return "%" if last.endswith("accuracy") else "s" if last == "seconds" else ""
+    return "%" if is_share(quantity) else "s" if quantity == "seconds" else ""
 
 
 def label(quantity: str) -> str:
@@ -136,9 +169,11 @@ def label(quantity: str) -> str:
 
 def theirs(claim: dict[str, Any], quantity: str) -> str:
     """A document's figure with all its digits, accuracies as percentages."""
-    if "value" not in claim:
+    text = claim.get("value") or test_of(claim)[1].get("value")
+    if not isinstance(text, str):
         return ""
-    text = claim["value"]
+    if "ratio" in claim.get("test", {}):
+        return f"{text} times"
     if unit(quantity) == "%" and not text.endswith("%"):
         text = f"{Decimal(text).scaleb(2)}%"
     return {"above": f"> {text}"}.get(claim.get("relation", ""), text)
@@ -155,9 +190,10 @@ def write(claims: Sequence[Claim], file: Path) -> None:
     rows = []
     for claim in claims:
         found = claim.judgement
-        start = [claim.id, claim.document, claim.section, " ".join(claim.variants), claim.text, claim.theirs]
-        middle = [found.ours, found.low, found.high, found.difference, found.verdict]
-        rows.append([*start, *middle, found.statistic, claim.reason])
+        place = [claim.id, claim.document, claim.line, claim.section]
+        what = [" ".join(claim.variants), claim.text, claim.theirs]
+        ours = [found.ours, found.low, found.high, found.difference, found.detectable, found.verdict]
+        rows.append([*place, *what, *ours, found.statistic, claim.reason])
     files.write_csv(file, HEADER, rows)
 
 

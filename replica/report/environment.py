@@ -18,13 +18,19 @@ def environment(*folders: Path) -> jinja2.Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    made.filters |= {"percent": percent, "signed": signed, "figure": figure, "count": "{:,}".format, "cell": cell}
+    made.filters |= {"percent": percent, "signed": signed, "figure": figure, "count": "{:,}".format}
+    made.filters |= {"cell": cell, "short": short}
     return made
 
 
 def cell(text: str) -> str:
     """Text as a cell of a Markdown table."""
     return text.replace("|", "\\|").replace("\n", " ")
+
+
+def short(value: float | None, unit: str) -> str:
+    """A number in few digits; nothing for none."""
+    return "" if value is None else f"{value:.2%}" if unit == "%" else f"{value:.4g}"
 
 
 def percent(share: float | None, digits: int = 2) -> str:

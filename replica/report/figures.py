@@ -25,6 +25,7 @@ METRICS = {"accuracy": "Accuracy", "loss": "Loss"}
 SETS = {"training": "history.training.accuracy", "validation": "history.validation.accuracy", "test": "test.accuracy"}
 COLOURS = {"training": style.BLUE, "validation": style.VERMILLION, "test": style.GREEN}
 
+TICKS = ((0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95), (0.2, 0.5, 0.8, 0.9, 0.95, 0.98, 0.99, 0.995))
 PERCENT = FuncFormatter(lambda share, _: f"{100 * share:.6g}%")
 
 Variants = Mapping[Any, str]  # what a figure calls a variant, to its name
@@ -40,18 +41,24 @@ def draw(
     Parameters
     ----------
     declared
-        Entries of claims.yaml: file, kind, title, note, and variants by what the figure calls them.
+        Entries of claims.yaml: file, kind, title, note, and variants by what the figure calls them, or the datasets all
+        of whose variants are meant, as far as their seconds are known.
     theirs
         The documents' test accuracies, by variant, for the figures that show them.
     """
     folder.mkdir(parents=True, exist_ok=True)
     drawn = {}
     for figure in declared:
-        ran = {label: name for label, name in figure["variants"].items() if results.curves(name)}
+        among = figure.get("variants") or {
+            name: name
+            for name, entry in results.variants.items()
+            if entry["data"]["dataset"] in figure["datasets"] and name in results.seconds
+        }
+        ran = {label: name for label, name in among.items() if results.curves(name)}
         if ran:
             file, note = folder / f"{figure['file']}.png", figure.get("note", "")
             style.save(KINDS[figure["kind"]](results, ran, figure["title"], note, theirs), file)
-            header, rows = (knob if figure["kind"] in ("bars", "lines") else by_variant)(results, ran)
+            header, rows = TABLES.get(figure["kind"], by_variant)(results, ran)
             files.write_csv(file.with_suffix(".csv"), header, rows)
             drawn[file] = ", ".join(filter(None, (figure["title"], note)))
     return drawn
@@ -99,7 +106,7 @@ def lines(results: Results, variants: Variants, title: str, note: str, theirs: M
         ax.plot(places, means, color=COLOURS[data], linewidth=2, label=data)
     marks = [(place, theirs[name]) for place, name in enumerate(variants.values()) if name in theirs]
     if marks:
-        ax.scatter(*zip(*marks, strict=True), s=46, facecolors="none", edgecolors=style.INK, label="the document, test")
+        ax.scatter(*zip(*marks, strict=True), s=46, facecolors="none", edgecolors=style.INK, label="the document")
     ax.set_xticks(range(len(variants)), [plain(label) for label in variants])
     ax.margins(x=0.04)
     ax.yaxis.set_major_formatter(PERCENT)
@@ -167,7 +174,59 @@ def history(results: Results, variants: Variants, title: str, note: str, theirs:
     return curves.history(rows, images, title, float(seconds[0]) if seconds else None)
 
 
-KINDS: dict[str, Callable[..., Figure]] = {kind.__name__: kind for kind in (bars, lines, overlay, facets, history)}
+def front(results: Results, variants: Variants, title: str, note: str, theirs: Mapping[str, float]) -> Figure:
+    """Test accuracy over the seconds of training, a panel a dataset; a line through those that none beats in both."""
+    rows = costs(results, variants)[1]
+    datasets = list(dict.fromkeys(row[1] for row in rows))
+    made, axes = style.figure(
+        9.2, 4.2, columns=len(datasets), margins=(0.6, 0.45, 0.3, 0.85), gaps=(0.65, 0), title=title, note=note
+    )
+    for ax, dataset in zip(axes[0], datasets, strict=True):
+        of = [row for row in rows if row[1] == dataset]
+        for own, label in ((False, "the documents'"), (True, "our own")):
+            places = [(row[2], row[3]) for row in of if (results.documents and row[0] not in results.documents) == own]
+            if places:
+                ax.scatter(
+                    *zip(*places, strict=True), s=22, color=(style.BLUE, style.GREEN)[own], label=label, zorder=3
+                )
+        best = [row for row in of if row[4]]
+        ax.step([row[2] for row in best], [row[3] for row in best], where="post", color=style.VERMILLION, linewidth=1.2)
+        for place, (name, _, seconds, accuracy, _) in enumerate(best):  # in turn above and below, not over each other
+            side = {"xytext": (-4, 3), "ha": "right"} if place % 2 else {"xytext": (4, -4), "va": "top"}
+            ax.annotate(name, (seconds, accuracy), textcoords="offset points", fontsize=7, **side)
+        low, high = (stretched(end(row[3] for row in of)) for end in (min, max))
+        ends = [gathered(low - 0.1 * (high - low) - 0.05), gathered(high + 0.1 * (high - low) + 0.05)]
+        ticks = [tick for tick in TICKS[int(ends[1] > 0.95)] if ends[0] < tick < ends[1]]
+        ax.set_yscale("function", functions=(stretched, gathered))
+        ax.set(title=dataset, xscale="log", xlabel="Seconds of training, a seed", yticks=ticks, ylim=ends)
+        ax.xaxis.set_major_formatter(FuncFormatter(lambda seconds, _: f"{seconds:g}"))
+        ax.yaxis.set_major_formatter(PERCENT)
+        ax.margins(x=0.2)
+    legend(made, *axes[0])
+    return made
+
+
+KINDS: dict[str, Callable[..., Figure]] = {
+    kind.__name__: kind for kind in (bars, lines, overlay, facets, history, front)
+}
+
+
+def costs(results: Results, variants: Variants) -> tuple[tuple[str, ...], list[tuple[Any, ...]]]:
+    """Header and rows of what front shows, the quickest first: whether none is quicker and at least as good."""
+    places = sorted(
+        (float(results.seconds[name]["train_seconds"]), -results.sample(name, "test.accuracy").mean, name)
+        for name in variants.values()
+    )
+    best: dict[str, float] = {}
+    rows = []
+    for seconds, wrong, name in places:
+        dataset = results.variants[name]["data"]["dataset"]
+        leads = -wrong > best.get(dataset, 0.0)
+        best[dataset] = max(-wrong, best.get(dataset, 0.0))
+        rows.append((name, dataset, seconds, -wrong, int(leads)))
+    order = list(dict.fromkeys(results.variants[name]["data"]["dataset"] for name in variants.values()))
+    rows.sort(key=lambda row: order.index(row[1]))
+    return ("variant", "dataset", "seconds", "accuracy", "front"), rows
 
 
 def knob(results: Results, variants: Variants) -> tuple[tuple[str, ...], list[tuple[Any, ...]]]:
@@ -192,6 +251,9 @@ def by_variant(results: Results, variants: Variants) -> tuple[tuple[str, ...], l
     return ("variant", "epoch", "accuracy", "data"), rows
 
 
+TABLES = {"bars": knob, "lines": knob, "front": costs}
+
+
 def legend(made: Figure, *panels: Axes) -> None:
     """One row below the title, where it hides nothing, of what stands in any of the panels."""
     entries: dict[str, Any] = {}
@@ -208,6 +270,16 @@ def table(runs: Mapping[int, Mapping[int, float]]) -> tuple[np.ndarray, np.ndarr
     """Epochs, [n], and values, [seeds, n]; epochs that a seed lacks are not a number there."""
     epochs = sorted(next(iter(runs.values())))
     return np.array(epochs, float), np.array([[run.get(epoch, math.nan) for epoch in epochs] for run in runs.values()])
+
+
+def stretched(accuracy: Any) -> Any:
+    """Accuracies on a scale where 99% and 99.5% are as far apart as 90% and 95%."""
+    return -np.log10(np.maximum(1.0001 - accuracy, 1e-4))
+
+
+def gathered(place: Any) -> Any:
+    """The inverse of `stretched`."""
+    return 1.0001 - 10.0**-place
 
 
 def by_epoch(ax: Axes, title: str) -> None:

@@ -2,112 +2,25 @@
 
 from __future__ import annotations
 
-import math
 import re
 from collections.abc import Callable, Iterable, Mapping
 from difflib import get_close_matches
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Any, TypeVar
 
 from pydantic import Field, TypeAdapter, ValidationError
 
 from replica.common.arguments import Arguments
 from replica.common.errors import UserError
-from replica.common.parameters import trial
-from replica.common.parameters import variant as merged
+from replica.common.parameters import entry_of, trial, variant
+from replica.common.parameters import stated as stated_as
 from replica.datasets.declaration import Dataset
-from replica.schema.layers import LAYERS, REGULARIZERS, Layer, Positive, Shape
+from replica.schema.entries import DISTRIBUTIONS, Entry, Network, Search, Training, Variant
+from replica.schema.layers import LAYERS, REGULARIZERS, Layer, Shape
 from replica.schema.optimizers import LOSSES, OPTIMIZERS, SCHEDULES
 
 UNION_MEMBER = re.compile(r"(constrained-)?(int|float|str|bool)|(list|literal)\[.*\]")
 Named = TypeVar("Named", bound=Arguments)
-Seeds = Annotated[list[Annotated[int, Field(ge=0, lt=2**32)]], Field(min_length=1)]
-Precision = Literal["auto", "float32", "mixed_bfloat16"]
-
-
-class Training(Arguments):
-    """What every variant takes over unless it says otherwise."""
-
-    precision: Precision
-    seeds: Seeds
-    train_examples: Positive | None
-
-
-class Variant(Training):
-    """An entry of `variants` over the defaults; what is `Any` here is checked by its name afterwards."""
-
-    dataset: str
-    layers: Annotated[list[Any], Field(min_length=1)]
-    optimizer: Any
-    loss: Any = None
-    loss_weights: Annotated[float, Field(gt=0)] | None = None
-    batch_size: Positive
-    epochs: Positive
-    validation: Annotated[float, Field(ge=0, lt=1)] | Literal["test"]
-
-
-class Distribution(Arguments):
-    """A distribution of scipy.stats by its own arguments, and what is done to a draw."""
-
-    round: bool = False
-    power_of_ten: bool = False
-
-    def middle(self) -> float:
-        """A likely draw, before it is rounded: enough to check that a trial's layers fit."""
-        raise NotImplementedError
-
-    def likely(self) -> float:
-        value = round(self.middle()) if self.round else self.middle()
-        return 10.0**value if self.power_of_ten else value
-
-
-class Normal(Distribution):
-    distribution: Literal["norm"]
-    loc: float = 0.0
-    scale: Annotated[float, Field(gt=0)] = 1.0
-
-    def middle(self) -> float:
-        return self.loc
-
-
-class Uniform(Normal):
-    distribution: Literal["uniform"]  # type: ignore[assignment]
-
-    def middle(self) -> float:
-        return self.loc + self.scale / 2
-
-
-class LogUniform(Distribution):
-    distribution: Literal["loguniform"]
-    a: Annotated[float, Field(gt=0)]
-    b: Annotated[float, Field(gt=0)]
-
-    def middle(self) -> float:
-        return math.sqrt(self.a * self.b)
-
-
-class RandInt(Distribution):
-    distribution: Literal["randint"]
-    low: int
-    high: int
-
-    def middle(self) -> float:
-        return (self.low + self.high) // 2
-
-
-DISTRIBUTIONS: dict[str, type[Distribution]] = {
-    "loguniform": LogUniform,
-    "norm": Normal,
-    "randint": RandInt,
-    "uniform": Uniform,
-}
-
-
-class Search(Arguments):
-    """What a search has beside a variant's keys."""
-
-    trials: Positive
-    draw_seed: Annotated[int, Field(ge=0, lt=2**32)]
-    space: dict[str, Any]
+CLASSES = {*LAYERS, *REGULARIZERS, *OPTIMIZERS, *SCHEDULES, *LOSSES}
 
 
 class Parameters(Arguments):
@@ -115,6 +28,7 @@ class Parameters(Arguments):
 
     datasets: dict[str, Any]
     training: Training
+    networks: dict[str, Any]
     variants: dict[str, Any]
     searches: dict[str, Any] = Field(default_factory=dict)
 
@@ -153,7 +67,7 @@ def each(names: Iterable[str], function: Callable[[str], object]) -> None:
         except UserError as error:
             problems.append(str(error))
     if problems:
-        raise UserError("\n".join(problems))
+        raise UserError("\n".join(dict.fromkeys(line for problem in problems for line in problem.splitlines())))
 
 
 def check_variant(parameters: dict[str, Any], name: str, declared: Mapping[str, Any]) -> list[tuple[str, Layer, Shape]]:
@@ -162,15 +76,9 @@ def check_variant(parameters: dict[str, Any], name: str, declared: Mapping[str, 
     Raises
     ------
     UserError
-        With a line that names the variant, the key, what was got and what is allowed.
+        With a line that names the entry, the key, what was got and what is allowed.
     """
-    where = f"variants.{name}"
-    entry = parameters["variants"][name]
-    if not isinstance(entry, dict):
-        raise UserError(f"{where}: got {entry!r}; allowed: a mapping with {', '.join(Variant.model_fields)}")
-    if not isinstance(entry.get("hyperparameters", {}), dict):
-        raise UserError(f"{where}.hyperparameters: got {entry['hyperparameters']!r}; allowed: names with their values")
-    return check_entry(merged(parameters, name), where, declared)
+    return check_entry(parameters, "variants", name, {}, declared)
 
 
 def check_search(parameters: dict[str, Any], name: str, declared: Mapping[str, Any]) -> None:
@@ -181,14 +89,18 @@ def check_search(parameters: dict[str, Any], name: str, declared: Mapping[str, A
     UserError
         With a line that names the search, the key, what was got and what is allowed.
     """
-    where, entry = f"searches.{name}", parameters["searches"][name]
-    if not isinstance(entry, dict):
-        raise UserError(
-            f"{where}: got {entry!r}; allowed: a mapping with {', '.join(Search.model_fields)} and a variant's"
-        )
+    where, entry = f"searches.{name}", mapping(parameters, "searches", name, Entry)
     own = validate(Search, {key: entry[key] for key in Search.model_fields if key in entry}, where)
     drawn = {key: likely(choices, f"{where}.space.{key}") for key, choices in own.space.items()}
-    check_entry(trial(parameters, name, drawn), where, declared)
+    check_entry(parameters, "searches", name, drawn, declared)
+
+
+def mapping(parameters: dict[str, Any], section: str, name: str, model: type[Arguments]) -> dict[str, Any]:
+    """An entry, or one line that says what it should be a mapping of."""
+    entry = entry_of(parameters, section, name)
+    if not isinstance(entry, dict):
+        raise UserError(f"{section}.{name}: got {entry!r}; allowed: a mapping with {', '.join(model.model_fields)}")
+    return entry
 
 
 def likely(choices: Any, where: str) -> Any:
@@ -197,38 +109,107 @@ def likely(choices: Any, where: str) -> Any:
         return choices[0]
     if not isinstance(choices, dict):
         raise UserError(f"{where}: got {choices!r}; allowed: a list to choose from, or a distribution")
-    known(f"{where}.distribution", choices.get("distribution"), DISTRIBUTIONS, "distribution")
+    require(f"{where}.distribution", choices.get("distribution"), DISTRIBUTIONS, "distribution")
     return validate(DISTRIBUTIONS[choices["distribution"]], choices, where).likely()
 
 
-def check_entry(entry: dict[str, Any], where: str, declared: Mapping[str, Any]) -> list[tuple[str, Layer, Shape]]:
-    """Check a variant or trial whose references have been replaced."""
-    variant = validate(Variant, entry, where)
-    known(where + ".dataset", variant.dataset, declared, "dataset")
-    one(OPTIMIZERS, variant.optimizer, f"{where}.optimizer", "optimizer")
-    if variant.loss is not None:
-        one(LOSSES, variant.loss, f"{where}.loss", "loss")
-    dataset = declared[variant.dataset]
-    if variant.train_examples is not None and variant.train_examples > dataset.train_examples:
+def check_entry(
+    parameters: dict[str, Any], section: str, name: str, drawn: dict[str, Any], declared: Mapping[str, Any]
+) -> list[tuple[str, Layer, Shape]]:
+    """Check a variant, or a trial with what it has drawn: as it stands, then settled."""
+    where, entry = f"{section}.{name}", mapping(parameters, section, name, Entry)
+    own = validate(Entry, entry, where)
+    require(f"{where}.network", own.network, parameters["networks"], "network")
+    network = mapping(parameters, "networks", own.network, Network)
+    validate(Network, network, f"networks.{own.network}")
+    if not network.get("layers") and not entry.get("layers"):
+        raise UserError(f"networks.{own.network}.layers: missing")
+    keys = {*Search.model_fields} if section == "searches" else set()
+    asked = references(network) | references(entry)
+    places = ((f"networks.{own.network}", network, Network), (where, entry, Entry), (f"{where}.space", drawn, Entry))
+    for place, stated, model in places:
+        allowed = [*model.model_fields, *sorted(asked)]
+        for key, value in stated.items():
+            if key in CLASSES:
+                if not isinstance(value, dict | None):
+                    raise UserError(f"{place}.{key}: got {value!r}; allowed: a mapping of {key}'s arguments")
+            elif key not in keys and key not in allowed:
+                raise UserError(f"{place}.{key}: unknown key; {nearest(key, allowed)}allowed: {', '.join(allowed)}")
+        for number in stated.get("layers") or {}:
+            if not str(number).isdecimal() or not isinstance(number, str):
+                raise UserError(f"{place}.layers: got {number!r}; allowed: a layer's number in quotes, such as '0'")
+
+    whole = stated_as(parameters, section, name, drawn)
+    said = {key: where if key in entry else f"networks.{own.network}" for key in ("layers", "loss", "optimizer")}
+    try:
+        settled = trial(parameters, name, drawn) if section == "searches" else variant(parameters, name)
+        return check_settled(settled, sorted(whole["layers"], key=int), where, said, declared)
+    except UserError as error:
+        raise UserError(sources(str(error), whole, where, said)) from None
+
+
+def references(value: Any) -> set[str]:
+    """The names of all `$name` inside."""
+    if isinstance(value, dict | list):
+        return set().union(*map(references, value.values() if isinstance(value, dict) else value))
+    return {value[1:]} if isinstance(value, str) and value.startswith("$") else set()
+
+
+def sources(lines: str, whole: dict[str, Any], where: str, said: Mapping[str, str]) -> str:
+    """Error lines that begin with the knob of an entry, where a `$name` of the network is what they are about."""
+
+    def knobs(value: Any, place: str) -> Iterable[tuple[str, str]]:
+        if isinstance(value, dict):
+            for key, item in value.items():
+                yield from knobs(item, f"{place}.{key}")
+        elif isinstance(value, str) and value.startswith("$"):
+            yield place, f"{where}.{value[1:]}"
+
+    of = {place: knob for key, start in said.items() for place, knob in knobs(whole.get(key), f"{start}.{key}")}
+    found = []
+    for line in lines.splitlines():
+        place, colon, rest = line.partition(": ")
+        found.append((of.get(place, place) if rest.startswith("got ") else place) + colon + rest)
+    return "\n".join(found)
+
+
+def check_settled(
+    entry: dict[str, Any], places: list[str], where: str, said: Mapping[str, str], declared: Mapping[str, Any]
+) -> list[tuple[str, Layer, Shape]]:
+    """Check a variant or trial whose references have been replaced; `places` are its layers' numbers."""
+    settled = validate(Variant, entry, where)
+    require(f"{where}.data.dataset", settled.dataset, declared, "dataset")
+    one(OPTIMIZERS, settled.optimizer, f"{said['optimizer']}.optimizer", "optimizer")
+    if settled.loss is not None:
+        one(LOSSES, settled.loss, f"{said['loss']}.loss", "loss")
+    dataset = declared[settled.dataset]
+    if settled.train_examples is not None and settled.train_examples > dataset.train_examples:
         raise UserError(
-            f"{where}.train_examples: got {variant.train_examples}; {variant.dataset} has {dataset.train_examples}"
+            f"{where}.data.train_examples: got {settled.train_examples}; {settled.dataset} has {dataset.train_examples}"
         )
+    images, share = settled.train_examples or dataset.train_examples, settled.validation
+    if share != "test" and int(images * (1.0 - share)) < 1:
+        raise UserError(f"{where}.data.validation: got {share}; of {images} images that leaves none to train on")
+    if settled.phases > len(places):
+        raise UserError(f"{where}.phases: got {settled.phases}; there are {len(places)} layers")
     stack = []
     shape: Shape = tuple(dataset.shape)
-    for index, value in enumerate(variant.layers):
-        place = f"{where}.layers.{index}"
-        kind, layer = one(LAYERS, value, place, "layer")
+    classes = len(dataset.classes)
+    for number, (place, value) in enumerate(zip(places, settled.layers, strict=True), start=1):
+        at = f"{said['layers']}.layers.{place}"
+        kind, layer = one(LAYERS, value, at, "layer")
         if layer.ranks and len(shape) not in layer.ranks:
-            raise UserError(f"{place}.{kind}: got an input of shape {shape}; allowed: (height, width, channels)")
+            raise UserError(f"{at}.{kind}: got an input of shape {shape}; allowed: (height, width, channels)")
         try:
             output = layer.output(shape)
         except ValueError as error:
-            raise UserError(f"{place}.{kind}: {error}") from None
+            raise UserError(f"{at}.{kind}: {error}") from None
         stack.append((kind, layer, shape))
         shape = output
-    classes = len(dataset.classes)
-    if shape != (classes,) and not (shape == (1,) and classes == 2):
-        raise UserError(f"{where}.layers: the last one gives {shape}; {variant.dataset} needs ({classes},)")
+        left = len(places) - number
+        ends = left % (len(places) // settled.phases) == 0 and left < len(places) // settled.phases * settled.phases
+        if ends and shape != (classes,) and not (shape == (1,) and classes == 2):
+            raise UserError(f"{said['layers']}.layers: {place} gives {shape}; {settled.dataset} needs ({classes},)")
     return stack
 
 
@@ -239,7 +220,7 @@ def one(kinds: Mapping[str, type[Named]], value: Any, where: str, noun: str) -> 
     if not isinstance(value, dict) or len(value) != 1:
         raise UserError(f"{where}: got {value!r}; allowed: one {noun}'s name, with its arguments below it")
     name, arguments = next(iter(value.items()))
-    known(where, name, kinds, noun)
+    require(where, name, kinds, noun)
     built = validate(kinds[name], arguments or {}, f"{where}.{name}")
     for key, argument in built:
         if key.endswith("_regularizer") and argument is not None:
@@ -253,12 +234,18 @@ def one(kinds: Mapping[str, type[Named]], value: Any, where: str, noun: str) -> 
     return name, built
 
 
-def known(where: str, name: Any, names: Iterable[str], noun: str) -> None:
+def require(where: str, name: Any, names: Iterable[str], noun: str) -> None:
     """Refuse a name that is not among the known ones, with the nearest and the list."""
     if name not in (names := list(names)):
-        near = get_close_matches(str(name), names, 1)
-        hint = f"did you mean {near[0]}? " if near else ""
-        raise UserError(f"{where}: got {name!r}, no {noun} of that name; {hint}allowed: {', '.join(names)}")
+        raise UserError(
+            f"{where}: got {name!r}, no {noun} of that name; {nearest(name, names)}allowed: {', '.join(names)}"
+        )
+
+
+def nearest(name: Any, names: list[str]) -> str:
+    """`did you mean …? `, where a name is near."""
+    near = get_close_matches(str(name), names, 1)
+    return f"did you mean {near[0]}? " if near else ""
 
 
 def validate(model: Any, value: Any, where: str) -> Any:
@@ -279,10 +266,8 @@ def lines(error: ValidationError, model: Any, where: str) -> Iterable[str]:
             keys.pop()
         place = ".".join([where, *keys] if where else keys) or "params.yaml"
         if problem["type"] == "extra_forbidden":
-            fields = list(getattr(model, "model_fields", {}))
-            near = get_close_matches(keys[-1], fields, 1)
-            hint = f"did you mean {near[0]}? " if near else ""
-            yield f"{place}: unknown key; {hint}allowed: {', '.join(fields)}"
+            fields = list(getattr(inside(model, keys[:-1]), "model_fields", {}))
+            yield f"{place}: unknown key; {nearest(keys[-1], fields)}allowed: {', '.join(fields)}"
         elif problem["type"] == "missing":
             if not misspelt:
                 yield f"{place}: missing"
@@ -291,6 +276,14 @@ def lines(error: ValidationError, model: Any, where: str) -> Iterable[str]:
             wrong.setdefault(place, (short(problem["input"]), []))[1].append(message)
     for place, (got, messages) in wrong.items():
         yield f"{place}: got {got}; {' or '.join(dict.fromkeys(messages))}"
+
+
+def inside(model: Any, keys: list[str]) -> Any:
+    """The model of what stands at these keys of a model."""
+    for key in keys:
+        fields = getattr(model, "model_fields", {})
+        model = fields[key].annotation if key in fields else None
+    return model
 
 
 def short(value: Any) -> str:

@@ -6,8 +6,9 @@ holds every class here to Keras's own over random stacks.
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
 from math import prod
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal, NamedTuple
 
 from pydantic import Field
 
@@ -268,3 +269,22 @@ def words(value: Any, depth: int = 9) -> str:
     if not arguments or not depth:
         return name
     return f"{name}({', '.join(f'{key}={words(argument, depth - 1)}' for key, argument in arguments.items())})"
+
+
+class Placed(NamedTuple):
+    """A layer in its place: name and arguments as declared, output shape, its parameters' terms and their values."""
+
+    kind: str
+    arguments: dict[str, Any]
+    output: Shape
+    terms: list[tuple[str, int]]
+
+
+def walk(declared: Iterable[Any], shape: Shape) -> Iterator[Placed]:
+    """A network layer by layer, from the shape of one input; its entries are already checked."""
+    for value in declared:
+        kind, arguments = (value, {}) if isinstance(value, str) else next(iter(value.items()))
+        layer = LAYERS[kind].model_validate(arguments or {})
+        placed = Placed(kind, arguments or {}, layer.output(shape), layer.parameters(shape))
+        yield placed
+        shape = placed.output

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -15,7 +16,7 @@ from replica.training.trainer import Rows, Trainer
 
 def train(
     title: str,
-    variant: dict[str, Any],
+    settings: dict[str, Any],
     folder: Path,
     log: Callable[[Path, Rows], None] = lambda run, rows: None,
 ) -> dict[int, float]:
@@ -28,24 +29,22 @@ def train(
     ----------
     title
         What progress lines say.
-    variant
-        The entry, as `replica.common.parameters.variant` returns it.
+    settings
+        The variant, as `replica.common.parameters.variant` returns it.
     folder
-        Holds `seed-N/` for each seed N; others are removed.
+        Holds `seed-N/` for each seed N, and settings.json, which tells what follows how the runs were trained; others
+        are removed.
     log
         Called with a run's folder and its rows, after each epoch; of a run that is kept, with all.
     """
-    variant = dict(variant)
+    variant = dict(settings)
     seeds = variant.pop("seeds")
     data = arrays.load(variant["dataset"])
-    count = variant["train_examples"] or len(data.x_train)
-    x, y = data.x_train[:count], data.y_train[:count]
-    if variant["validation"] == "test":
-        split, watched = count, {"test": (data.x_test, data.y_test)}
-    else:
-        split = arrays.validation_split(count, variant["validation"])
-        watched = {"validation": (x[split:], y[split:])} if split < count else {}
-    images = {"train": x[:split], "validation": x[split:], "test": data.x_test}
+    parts = arrays.parts(data, variant)
+    x, y = parts["train"]
+    watches = "test" if variant["validation"] == "test" else "validation"
+    watched = {name: part for name, part in parts.items() if name == watches}
+    images = {name: part for name, (part, _) in parts.items()}
 
     mark = runs.fingerprint(variant, images, data.hashes)
     seconds = {}
@@ -55,14 +54,17 @@ def train(
         if seed not in missing:
             log(run, [row[:4] for row in files.history(run, seed)])
             continue
-        trainer = Trainer(variant, x[:split], y[:split], len(data.classes), seed)
+        trainer = Trainer(variant, x, y, len(data.classes), seed)
         history: Rows = []
         began = time.perf_counter()
-        with Epochs(f"{title}, seed {seed}", trainer.epochs, split) as shown:
+        with Epochs(f"{title}, seed {seed}", trainer.epochs, len(x)) as shown:
             for rows in trainer.fit(watched, shown.step):
                 history += rows
                 shown.line(rows)
                 log(run, rows)
         seconds[seed] = time.perf_counter() - began
         runs.save(run, trainer, history, images, mark)
+    part = folder / ".settings.json"
+    part.write_text(json.dumps(settings, indent=2) + "\n")
+    part.replace(folder / "settings.json")
     return seconds

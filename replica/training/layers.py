@@ -30,6 +30,16 @@ class Dropout(keras.layers.Dropout):
         return inputs * (kept * (LEVELS / (LEVELS - below)))
 
 
+class Conv2D(keras.layers.Conv2D):
+    """Keras's layer, its groups one after another: the compiler that Keras gives them to writes for this very CPU."""
+
+    def convolution_op(self, inputs: Any, kernel: Any) -> Any:
+        """Images [n, height, width, channels] and a kernel [height, width, channels / groups, filters]."""
+        convolve = super().convolution_op
+        parts = zip(tf.split(inputs, self.groups, -1), tf.split(kernel, self.groups, -1), strict=True)
+        return tf.concat([convolve(*part) for part in parts], -1)
+
+
 class MaxPooling2D(keras.layers.MaxPooling2D):
     """Keras's layer and the ReLU of the convolution before it, which has a quarter of the elements left to look at.
 
@@ -55,4 +65,8 @@ def network(plain: keras.Sequential) -> keras.Sequential:
     for index, layer in enumerate(layers):
         if type(layer) is keras.layers.Dropout:
             layers[index] = Dropout.from_config(layer.get_config())
+        if type(layer) is keras.layers.Conv2D and layer.groups > 1:
+            layers[index] = Conv2D.from_config(layer.get_config())
+            layers[index].build(layer.input.shape)
+            layers[index].set_weights(layer.get_weights())
     return keras.Sequential([keras.Input(plain.input_shape[1:], dtype=plain.input_dtype), *layers], name=plain.name)

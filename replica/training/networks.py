@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
+
 from replica.training.backend import keras
 
 
 def named(module: Any, value: str | dict[str, Any], **more: Any) -> Any:
-    """`Name` or `{Name: arguments}` as an object of a Keras module, such as `keras.layers` or `keras.optimizers`."""
+    """`{Name: arguments}`, or a `Name` alone, as an object of a Keras module, such as `keras.layers`."""
     name, arguments = (value, {}) if isinstance(value, str) else next(iter(value.items()))
     return getattr(module, name)(**(arguments or {}), **more)
 
@@ -65,6 +67,20 @@ def loss(variant: dict[str, Any], model: keras.Sequential) -> keras.Loss:
     name = value if isinstance(value, str) else next(iter(value))
     logits = {"from_logits": not softmax_ends(model)} if name.endswith("Crossentropy") else {}
     return named(keras.losses, value, **logits)
+
+
+def probabilities(model: keras.Sequential, outputs: np.ndarray) -> np.ndarray:
+    """Each class's probability, float32 [n, classes], of a network's outputs on n images.
+
+    A single output from -1 to +1 counts as two classes; logits go through a softmax.
+    """
+    if outputs.shape[1] == 1:
+        second = np.clip((outputs + 1) / 2, 0, 1)
+        return np.concatenate([1 - second, second], axis=1)
+    if softmax_ends(model):
+        return outputs
+    shifted = np.exp(outputs - outputs.max(axis=1, keepdims=True))
+    return shifted / shifted.sum(axis=1, keepdims=True)
 
 
 def softmax_ends(model: keras.Sequential) -> bool:

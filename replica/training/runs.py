@@ -2,25 +2,52 @@
 
 from __future__ import annotations
 
+import ast
 import csv
 import hashlib
+import inspect
 import json
 import shutil
+import sys
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import numpy as np
 
+from replica.common import arrays, kernels
 from replica.common.errors import UserError
-from replica.training import layers, networks, trainer
+from replica.training import backend, layers, networks, trainer
 from replica.training.backend import keras, tf
 from replica.training.trainer import Rows, Trainer
 
-CODE = (networks.__file__, layers.__file__, trainer.__file__, __file__)
+CODE = (arrays, backend, networks, layers, trainer, sys.modules[__name__])  # what decides a run's bytes
+
+
+def syntax(*modules: ModuleType) -> str:
+    """SHA-256 of what modules do: their syntax without docstrings, comments, layout and the project's own imports.
+
+    So a comment, a formatter or a file that moves to another room trains nothing anew.
+    """
+    whole = hashlib.sha256()
+    for module in modules:
+        tree = ast.parse(inspect.getsource(module))
+        for node in ast.walk(tree):
+            if isinstance(body := getattr(node, "body", None), list):
+                node.body = [each for each in body if not idle(each)] or [ast.Pass()]  # type: ignore[attr-defined]
+        whole.update(ast.unparse(tree).encode())
+    return whole.hexdigest()
+
+
+def idle(node: ast.stmt) -> bool:
+    """Whether a statement computes nothing: a docstring, or an import from this project."""
+    if isinstance(node, ast.ImportFrom):
+        return (node.module or "").split(".")[0] == "replica"
+    return isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)
 
 
 def fingerprint(variant: dict[str, Any], images: dict[str, np.ndarray], hashes: Any) -> str:
-    """SHA-256 over all that decides a run's bytes: parameters, data, the code that computes, libraries, precision.
+    """SHA-256 over all that decides a run's bytes: parameters, data, the code that computes, libraries, kernels.
 
     Parameters
     ----------
@@ -33,10 +60,10 @@ def fingerprint(variant: dict[str, Any], images: dict[str, np.ndarray], hashes: 
     """
     everything = {
         "variant": variant,
-        "precision": trainer.precision_of(variant["precision"]),
+        "kernels": kernels.describe(variant["kernels"]),
         "images": {name: len(x) for name, x in images.items()},
         "data": hashes,
-        "code": [hashlib.sha256(Path(file).read_bytes()).hexdigest() for file in CODE],
+        "code": syntax(*CODE),
         "libraries": [keras.__version__, np.__version__, tf.__version__],
     }
     return hashlib.sha256(json.dumps(everything, sort_keys=True).encode()).hexdigest()
@@ -44,7 +71,7 @@ def fingerprint(variant: dict[str, Any], images: dict[str, np.ndarray], hashes: 
 
 def missing(folder: Path, seeds: list[int], wanted: str) -> list[int]:
     """The seeds that have no run of this fingerprint; runs of seeds no longer asked for are removed."""
-    for run in folder.glob("*"):
+    for run in folder.glob("*/"):
         if run.name not in {f"seed-{seed}" for seed in seeds}:
             shutil.rmtree(run)
     return [
@@ -54,7 +81,7 @@ def missing(folder: Path, seeds: list[int], wanted: str) -> list[int]:
     ]
 
 
-def save(run: Path, trainer: Trainer, history: Rows, images: dict[str, np.ndarray], mark: str) -> None:
+def save(run: Path, trained: Trainer, history: Rows, images: dict[str, np.ndarray], mark: str) -> None:
     """Write a run's folder beside, then move it into place.
 
     model.weights.h5 and architecture.json (a `.keras` file holds the date, and so differs from run to run),
@@ -63,10 +90,10 @@ def save(run: Path, trainer: Trainer, history: Rows, images: dict[str, np.ndarra
     part = run.with_name(f".{run.name}")
     shutil.rmtree(part, ignore_errors=True)
     part.mkdir(parents=True)
-    trainer.model.save_weights(part / "model.weights.h5")
-    architecture = json.loads(trainer.architecture)
+    trained.model.save_weights(part / "model.weights.h5")
+    architecture = json.loads(trained.architecture)
     (part / "architecture.json").write_text(json.dumps(architecture, indent=2) + "\n")
-    model = {"precision": trainer.precision, **networks.description(trainer.model)}
+    model = {**kernels.describe(trained.variant["kernels"]), **networks.description(trained.model)}
     (part / "model.json").write_text(json.dumps(model, indent=2) + "\n")
     with (part / "history.csv").open("w", newline="") as file:
         table = csv.writer(file, lineterminator="\n")
@@ -74,7 +101,7 @@ def save(run: Path, trainer: Trainer, history: Rows, images: dict[str, np.ndarra
         table.writerows([epoch, f"{value:.6g}", metric, data] for epoch, value, metric, data in history)
     for name, x in images.items():
         if len(x):
-            np.save(part / f"{name}.npy", trainer.probabilities(x))
+            np.save(part / f"{name}.npy", trained.probabilities(x))
     (part / "fingerprint").write_text(mark + "\n")
     shutil.rmtree(run, ignore_errors=True)
     part.rename(run)

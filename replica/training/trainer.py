@@ -10,29 +10,17 @@ An epoch is a few calls of a graph that walks over shuffled batches, held in mem
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from replica.common import kernels
 from replica.training import layers, networks
 from replica.training.backend import keras, tf
 
 IMAGES_A_CALL = 4096
 IMAGES_TO_SCORE = 500
 Rows = list[tuple[int, float, str, str]]
-
-
-def precision_of(name: str) -> str:
-    """`auto` is mixed_bfloat16 where the CPU multiplies bfloat16 (AVX512_BF16 or AMX), else float32.
-
-    Elsewhere bfloat16 is emulated, and several times slower than float32.
-    """
-    if name != "auto":
-        return name
-    cpuinfo = Path("/proc/cpuinfo")
-    flags = cpuinfo.read_text().partition("flags")[2].partition("\n")[0].split() if cpuinfo.exists() else []
-    return "mixed_bfloat16" if {"avx512_bf16", "amx_bf16"} & set(flags) else "float32"
 
 
 def prepare(seed: int, precision: str) -> None:
@@ -59,7 +47,9 @@ class Trainer:
     Parameters
     ----------
     variant
-        The entry, as `replica.common.parameters.variant` returns it.
+        The entry, as `replica.common.parameters.variant` returns it. With `phases: 5`, a fifth of the layers (and what
+        is left over) is trained for `epochs`, then the next fifth is put on top, the whole compiled and trained again,
+        and so on.
     x, y
         The images to train on, uint8 [n, height, width, channels] or float32 [n, features], and their labels, [n],
         from 0 to classes - 1.
@@ -68,23 +58,47 @@ class Trainer:
     """
 
     def __init__(self, variant: dict[str, Any], x: np.ndarray, y: np.ndarray, classes: int, seed: int) -> None:
-        self.epochs, self.batch_size, self.seed = variant["epochs"], variant["batch_size"], seed
-        self.classes, self.precision = classes, precision_of(variant["precision"])
-        prepare(seed, self.precision)
-        plain = networks.network(variant, x.shape[1:], images=x.dtype == np.uint8)
+        self.variant, self.classes, self.seed = variant, classes, seed
+        self.phases = variant.get("phases", 1)
+        self.epochs, self.batch_size = variant["epochs"] * self.phases, variant["batch_size"]
+        prepare(seed, kernels.precision(variant["kernels"]))
+        self.shape, self.images = x.shape[1:], x.dtype == np.uint8
+        self.model: keras.Sequential
+        self.build(1)
+        self.x, self.y = tf.constant(x), tf.constant(self.targets(y))
+
+    def build(self, phase: int) -> None:
+        """Build and compile the network of a phase, from 1; the layers of earlier phases keep their weights."""
+        stack = self.variant["layers"]
+        stack = stack[: len(stack) - (self.phases - phase) * (len(stack) // self.phases)]
+        plain = networks.network({**self.variant, "layers": stack}, self.shape, self.images)
         self.architecture = plain.to_json()
-        self.model = layers.network(plain)
-        self.loss = networks.loss(variant, self.model)
+        trained = self.model.get_weights() if phase > 1 else []
+        self.phase, self.model = phase, layers.network(plain)
+        if trained:
+            self.model.set_weights([*trained, *self.model.get_weights()[len(trained) :]])
+        self.loss = networks.loss(self.variant, self.model)
         self.model.compile(
-            networks.optimizer(variant["optimizer"]),
+            networks.optimizer(self.variant["optimizer"]),
             self.loss,
-            loss_weights=variant.get("loss_weights"),
+            loss_weights=self.variant.get("loss_weights"),
             metrics=[keras.metrics.MeanMetricWrapper(accuracy, name="accuracy")],
             jit_compile=False,  # XLA was 2 to 9 times slower on CPUs
         )
         self.model.optimizer.build(self.model.trainable_variables)
         self.forward = tf.function(lambda x: self.model(x, training=False), autograph=False, jit_compile=False)
-        self.x, self.y = tf.constant(x), tf.constant(self.targets(y))
+
+    def state(self) -> list[np.ndarray]:
+        """All that the rest of a training depends on after an epoch: weights, the optimizer's, the generators'."""
+        return [variable.numpy() for variable in (*self.model.variables, *self.model.optimizer.variables)]
+
+    def restore(self, epoch: int, state: list[np.ndarray]) -> None:
+        """Be as after `epoch`, from 1, when `state` was taken."""
+        for phase in range(2, (epoch - 1) // self.variant["epochs"] + 2):
+            self.build(phase)
+        variables = (*self.model.variables, *self.model.optimizer.variables)
+        for variable, value in zip(variables, state, strict=True):
+            variable.assign(value)
 
     def targets(self, y: np.ndarray) -> np.ndarray:
         """Labels as the loss takes them: class numbers, one-hot rows, or -1 and +1 for a network of one output."""
@@ -98,6 +112,7 @@ class Trainer:
         self,
         watched: dict[str, tuple[np.ndarray, np.ndarray]],
         progress: Callable[[int, int], None] = lambda epoch, images: None,
+        after: int = 0,
     ) -> Iterator[Rows]:
         """Train, and yield after each epoch its rows (epoch, value, metric, data); of 200 epochs or more, some 100.
 
@@ -110,21 +125,27 @@ class Trainer:
             Images and labels to score, by the name of the data.
         progress
             Called with the epoch and the images of it done so far.
+        after
+            The epoch that has been restored; 0 where training begins.
         """
-        train = self.walk(self.model.train_step, self.x, self.y, self.batch_size)
-        score = {
-            name: self.walk(self.model.test_step, tf.constant(x), tf.constant(self.targets(y)), IMAGES_TO_SCORE)
-            for name, (x, y) in watched.items()
-        }
         every = max(self.epochs // 100, 1)
-        for epoch in range(1, self.epochs + 1):
-            for done in train(np.random.default_rng([self.seed, epoch]).permutation(len(self.x))):
+        walks: dict[str, Callable[[np.ndarray], Iterator[int]]] = {}
+        for epoch in range(after + 1, self.epochs + 1):
+            if (phase := (epoch - 1) // self.variant["epochs"] + 1) > self.phase:
+                self.build(phase)
+                walks = {}
+            if not walks:
+                walks = {"training": self.walk(self.model.train_step, self.x, self.y, self.batch_size)}
+                for name, (x, y) in watched.items():
+                    x, y = tf.constant(x), tf.constant(self.targets(y))
+                    walks[name] = self.walk(self.model.test_step, x, y, IMAGES_TO_SCORE)
+            for done in walks["training"](np.random.default_rng([self.seed, epoch]).permutation(len(self.x))):
                 progress(epoch, done)
             if epoch % every and epoch != self.epochs:
                 continue
             rows = self.results(epoch, "training")
-            for name, walk in score.items():
-                list(walk(np.arange(len(watched[name][0]))))
+            for name, (x, _) in watched.items():
+                list(walks[name](np.arange(len(x))))
                 rows += self.results(epoch, name)
             yield rows
 
@@ -168,13 +189,7 @@ class Trainer:
         return [(epoch, float(values[metric]), metric, data) for metric in ("accuracy", "loss")]
 
     def probabilities(self, x: np.ndarray) -> np.ndarray:
-        """Each class's probability, float32 [n, classes]; a single output from -1 to +1 counts as two classes."""
+        """Each class's probability, float32 [n, classes]."""
         parts = range(0, len(x), IMAGES_TO_SCORE)
         outputs = np.concatenate([self.forward(tf.constant(x[i : i + IMAGES_TO_SCORE])).numpy() for i in parts])
-        if self.model.output_shape[-1] == 1:
-            second = np.clip((outputs + 1) / 2, 0, 1)
-            return np.concatenate([1 - second, second], axis=1)
-        if networks.softmax_ends(self.model):
-            return outputs
-        shifted = np.exp(outputs - outputs.max(axis=1, keepdims=True))
-        return shifted / shifted.sum(axis=1, keepdims=True)
+        return networks.probabilities(self.model, outputs)

@@ -26,18 +26,25 @@ PIPELINE = {
         "preprocess": {"foreach": "${datasets}", "do": {"cmd": "true", "outs": ["data/processed/${key}"]}},
         "train": {
             "foreach": "${variants}",
-            "do": {"cmd": "true", "params": ["training", "variants.${key}"], "outs": ["models/${key}"]},
+            "do": {
+                "cmd": "true",
+                "params": ["training", "networks.${item.network}", "variants.${key}"],
+                "outs": ["models/${key}"],
+            },
         },
         "evaluate": {
             "foreach": "${variants}",
             "do": {
                 "cmd": "true",
-                "params": ["training", "variants.${key}"],
-                "deps": ["data/processed/${item.dataset}", "models/${key}"],
+                "deps": ["data/processed/${item.data.dataset}", "models/${key}"],
                 "metrics": [{"metrics/${key}.json": {"cache": False}}],
             },
         },
     }
+}
+NETWORKS = {
+    "plain": {"optimizer": "Adam", "layers": {"0": "Flatten", "1": {"Dense": {"units": "$units"}}}},
+    "wide": {"optimizer": "Adam", "Dense": {"activation": "relu"}, "layers": {"0": "Flatten", "1": "Dense"}},
 }
 
 
@@ -121,7 +128,13 @@ class Made(Project):
             (folder / "x_test").write_text(datasets[name]["sha256"]["y_test"])
         declared = {}
         for name, (dataset, settings, runs) in variants.items():
-            declared[name] = {"dataset": dataset, "seeds": list(runs), **settings}
+            declared[name] = {
+                "data": {"dataset": dataset},
+                "network": "plain",
+                "seeds": len(runs),
+                "units": 9,
+                **settings,
+            }
             right = {seed: ~np.isin(np.arange(N), list(wrong)) for seed, wrong in runs.items()}
             packed = {str(seed): scores.packed(images) for seed, images in right.items()}
             (self.folder / "models" / name).mkdir(parents=True)
@@ -132,7 +145,8 @@ class Made(Project):
             files.write_json({"test": test_scores}, self.folder / f"metrics/{name}.json")
             details = {"images": {"test": N}} | ({"right": packed} if kept else {})
             files.write_json(details, self.folder / f"metrics/details/{name}.json")
-        self.write({"datasets": datasets, "training": {"precision": "auto"}, "variants": declared})
+        common = {"datasets": datasets, "training": {"kernels": "portable"}, "networks": NETWORKS}
+        self.write({**common, "variants": declared})
         self.run("dvc", "commit", "-q", "-f")
 
 
@@ -143,20 +157,20 @@ def runs(*wrong):
 BEFORE = {
     "gained": ("one", {"epochs": 1}, runs(range(80))),
     "lost": ("one", {"epochs": 1}, runs(range(10), range(10))),
-    "noise": ("one", {"layers": [{"Dense": {"units": 64}}]}, runs(range(20), range(20))),
+    "noise": ("one", {"units": 64}, runs(range(20), range(20))),
     "torn": ("one", {"epochs": 1}, runs(range(100), range(10))),
     "same": ("one", {}, runs(range(5))),
-    "idle": ("one", {}, runs(range(7))),
+    "idle": ("one", {"network": "wide"}, runs(range(7))),
     "gone": ("one", {}, runs(range(9))),
     "other": ("two", {}, runs(range(9))),
 }
 AFTER = {
     "gained": ("one", {"epochs": 20}, runs(range(40))),
-    "lost": ("one", {"epochs": 1, "train_examples": 10}, {1: range(60), 2: range(60)}),
-    "noise": ("one", {"layers": [{"Dense": {"units": 32}}]}, runs(range(1, 22), range(2, 20))),
+    "lost": ("one", {"epochs": 1, "batch_size": 8}, runs(range(60), range(60), range(5))),
+    "noise": ("one", {"units": 32}, runs(range(1, 22), range(2, 20))),
     "torn": ("one", {"epochs": 2}, runs(range(10), range(20))),
     "same": ("one", {}, runs(range(5))),
-    "idle": ("one", {"note": "nothing of it"}, runs(range(7))),
+    "idle": ("one", {"network": "wide", "layers": {"1": {"Dense": {"name": "same"}}}}, runs(range(7))),
     "fresh": ("one", {}, runs(range(9))),
     "other": ("two", {}, runs(range(4))),
 }
@@ -219,8 +233,8 @@ def test_every_verdict(inside):
 
 def test_only_the_seeds_of_both_are_compared(inside):
     row = by_name(compare.compare("first", "main"))["lost"]
-    assert row.seeds == {1: pytest.approx(-50 / N)}
-    assert row.notes == ["on the seeds of both: 1"]
+    assert row.seeds == dict.fromkeys((0, 1), pytest.approx(-50 / N))
+    assert row.notes == ["on the seeds of both: 0, 1"]
     assert row.paired.p == pytest.approx(2 / 2**50)
 
 
@@ -254,21 +268,50 @@ def test_changed_parameters(inside):
     rows = by_name(compare.compare("first", "main"))
     said = {name: [tables.sentence(change) for change in row.changes] for name, row in rows.items()}
     assert said["gained"] == ["epochs: 1 -> 20"]
-    assert said["lost"] == ["seeds: [0, 1] -> [1, 2]", "train_examples: – -> 10"]
-    assert said["noise"] == ["layers.0.Dense.units: 64 -> 32"]
-    assert said["idle"] == ["note: – -> nothing of it"]
+    assert said["lost"] == ["seeds: 2 -> 3", "batch_size: – -> 8"]
+    assert said["noise"] == ["units: 64 -> 32"]
+    assert said["idle"] == ["layers.1.Dense.name: – -> same"]
     assert said["same"] == []
+
+
+def test_a_network_s_change_is_its_variants(inside):
+    parameters = inside.parameters()
+    parameters["networks"]["wide"]["Dense"]["activation"] = "tanh"
+    parameters["networks"]["plain"]["optimizer"] = "SGD"
+    parameters["variants"]["gained"]["network"] = "wide"
+    inside.write(parameters)
+    rows = by_name(compare.compare("main"))
+    said = {name: [tables.sentence(change) for change in row.changes] for name, row in rows.items()}
+    assert said["idle"] == ["layers.1.Dense.activation: relu -> tanh"]
+    assert said["same"] == ["optimizer.Adam: {} -> –", "optimizer.SGD: – -> {}"]
+    assert said["gained"] == [
+        "layers.1.Dense.units: $units -> –",
+        "network: plain -> wide",
+        "layers.1.Dense.activation: – -> tanh",
+    ]
+    assert {name for name, row in rows.items() if row.notes} == set(AFTER)
+
+
+def test_a_revision_from_before_there_were_networks(inside):
+    parameters = inside.parameters()
+    layers = ["Flatten", {"Dense": {"units": 9}}]
+    old = {"dataset": "one", "seeds": [0], "optimizer": "Adam", "layers": layers}
+    inside.write({**parameters, "training": {"precision": "auto"}, "variants": {"same": old}})
+    row = by_name(compare.compare("main"))["same"]
+    assert compare.Change("layers.1.Dense.units", "$units", 9) in row.changes
+    assert compare.Change("precision", ..., "auto") in row.changes
+    assert row.verdict == "same bytes"
 
 
 def test_a_training_default_counts_for_those_who_use_it(inside):
     parameters = inside.parameters()
-    parameters["training"]["precision"] = "float32"
-    parameters["variants"]["fresh"]["precision"] = "auto"
+    parameters["training"]["kernels"] = "native"
+    parameters["variants"]["fresh"]["kernels"] = "portable"
     inside.write(parameters)
     rows = by_name(compare.compare("main"))
     changed = [name for name, row in rows.items() if row.changes]
     assert set(changed) == set(AFTER) - {"fresh"}
-    assert rows["gained"].changes == [compare.Change("precision", "auto", "float32")]
+    assert rows["gained"].changes == [compare.Change("kernels", "portable", "native")]
     assert rows["gained"].verdict == "same bytes"
     assert rows["gained"].notes == ["settings newer than the scores at workspace: `dvc repro evaluate@gained`"]
 
@@ -359,7 +402,7 @@ def test_json_has_every_variant_and_the_documented_keys(inside):
     assert set(rows) == {*BEFORE, *AFTER}
     documented = (ROOT / "docs/compare.md").read_text()
     assert all(f"`{key}`" in documented for key in {*content, *rows["gained"]})
-    assert rows["lost"]["parameters"][1] == {"name": "train_examples", "after": 10}
+    assert rows["lost"]["parameters"][1] == {"name": "batch_size", "after": 8}
     assert rows["gained"]["difference"]["low"] < 0.1 < rows["gained"]["difference"]["high"]
     assert rows["gone"]["after"] is None
 

@@ -94,12 +94,12 @@ def test_one_block_is_added_and_no_other_line_changes(place):
 
 
 def test_the_variant_it_prints_is_one(place):
-    for shape in ([8, 10, 3], [32, 32, 1]):
-        said = declare("flowers", "own/flowers", update=shape == [32, 32, 1], shape=shape)
-        if variant := re.search(r"(?s)\n(  flowers_\w+:\n.*?)\n\n", said):
-            text = (place / "params.yaml").read_text().replace("variants:\n", f"variants:\n{variant[1]}\n", 1)
-            check.check({**parameters.declared(), **yaml.load(text, parameters.Loader)})
-    assert variant is None and said.endswith("$ dvc repro preprocess@flowers")
+    for name, shape in (("flowers", [8, 10, 3]), ("larger", [32, 32, 1])):
+        said = declare(name, "own/flowers", shape=shape)
+        variant = re.search(rf"(?s)\n(  {name}_\w+: .*?)\n\n", said)[1]
+        text = (place / "params.yaml").read_text().replace("variants:\n", f"variants:\n{variant}\n", 1)
+        check.check({**parameters.declared(), **yaml.load(text, parameters.Loader)})
+    assert declare("flowers", "own/flowers", update=True, shape=[32, 32, 1]).endswith("$ dvc repro preprocess@flowers")
 
 
 def test_pictures_become_the_arrays_declared(place):
@@ -549,7 +549,7 @@ def test_from_a_folder_to_a_trained_variant_and_a_change(tmp_path):
     grow(tmp_path / "own/flowers")
     said = project.run("replica", "dataset", "flowers", "own/flowers").stdout
     params = tmp_path / "params.yaml"
-    printed = re.search(r"(?s)\n(  flowers_mlp:\n.*?)\n\n", said)[1].replace("epochs: 10", "epochs: 1")
+    printed = re.search(r"(?s)\n(  flowers_mlp: .*?)\n\n", said)[1].replace("epochs: 10", "epochs: 1")
     params.write_text(params.read_text().replace("variants:\n", f"variants:\n{printed}\n", 1))
     commands = re.findall(r"(?m)^\$ (.*)$", said)
     assert commands == ["dvc repro preprocess@flowers", "dvc repro evaluate@flowers_mlp", "replica table flowers_mlp"]

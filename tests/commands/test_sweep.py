@@ -22,7 +22,6 @@ from replica.commands.sweep.study import Study
 from replica.common.errors import UserError
 
 VARIANT = "mnist_5k_mlp"
-RATE = "optimizer.SGD.learning_rate"
 # Accuracy rises with the rate, an epoch a fiftieth of a second; 13 units can't be trained, 7 take long.
 TRAIN = """
 import json, sys, time
@@ -111,7 +110,7 @@ def test_trials_are_experiments_however_many_run_at_once(project_copy: Project) 
     project.write(parameters)
     before = written(folder)
     head = project.run("git", "rev-parse", "HEAD").stdout.strip()
-    words = ("-S", f"{RATE}=log(0.01,1)", "-S", "epochs=3", "--sampler", "random", "--trials", "3")
+    words = ("-S", "learning_rate=log(0.01,1)", "-S", "epochs=3", "--sampler", "random", "--trials", "3")
     one, two = (sweep(project, *words, "--jobs", str(jobs), name=f"jobs{jobs}") for jobs in (1, 2))
     assert rates(one) == rates(two)
     assert len(set(rates(one))) == 3
@@ -123,7 +122,7 @@ def test_trials_are_experiments_however_many_run_at_once(project_copy: Project) 
         entry = data["params"]["params.yaml"]["data"]["variants"][VARIANT]
         assert state == TrialState.COMPLETE
         assert (entry["epochs"], entry["batch_size"]) == (3, 77)
-        assert value == pytest.approx(entry["optimizer"]["SGD"]["learning_rate"] * 0.875, abs=1e-6)
+        assert value == pytest.approx(entry["learning_rate"] * 0.875, abs=1e-6)
         metrics = data["metrics"]
         assert metrics[f"live/{VARIANT}/metrics.json"]["data"]["seed-0"]["validation"]["accuracy"] == value
         assert metrics[f"metrics/test/{VARIANT}.json"]["data"] == {}  # the score of the model before
@@ -133,7 +132,7 @@ def test_trials_are_experiments_however_many_run_at_once(project_copy: Project) 
     assert not list(folder.glob(".dvc/tmp/sweeps/*/*-0*/"))
     best = max(values(project, "jobs1").items(), key=lambda item: item[1][1] or 0)[0]
     assert f"next: the same command with --apply keeps jobs1-{best:03}" in one
-    refused = sweep(project, "-S", f"{RATE}=log(0.02,1)", "--sampler", "random", name="jobs1", check=False)
+    refused = sweep(project, "-S", "learning_rate=log(0.02,1)", "--sampler", "random", name="jobs1", check=False)
     assert "error: sweep jobs1 was begun with space" in refused
 
 
@@ -171,7 +170,7 @@ def children(folder: Path) -> list[psutil.Process]:
 
 def test_goes_on_after_a_kill_and_after_ctrl_c(project_copy: Project) -> None:
     project = project_copy
-    words = ("-S", "layers.1.Dense.units=5,7,13", "-S", f"{RATE}=0.5", "-S", "epochs=6", "--sampler", "grid")
+    words = ("-S", "layers.1.Dense.units=5,7,13", "-S", "learning_rate=0.5", "-S", "epochs=6", "--sampler", "grid")
     words += ("--jobs", "1")
     clones = project.folder / ".dvc/tmp/sweeps/s"
     process = running(project, *words)
@@ -203,7 +202,7 @@ def test_goes_on_after_a_kill_and_after_ctrl_c(project_copy: Project) -> None:
 
 def test_prunes_what_stays_below_the_median(project_copy: Project, monkeypatch: pytest.MonkeyPatch) -> None:
     project = project_copy
-    settings = [f"{RATE}=uniform(0.01,0.02)", "layers.1.Dense.units=7", "epochs=40"]
+    settings = ["learning_rate=uniform(0.01,0.02)", "units=7", "epochs=40"]
     folder = project.folder / ".dvc/tmp/sweeps/s"
     with Study(folder, parse(settings, VARIANT), "random", 0, prune=True) as study:
         for number in range(1, 6):
@@ -219,7 +218,7 @@ def test_prunes_what_stays_below_the_median(project_copy: Project, monkeypatch: 
 
 
 def test_bayesian_draws_are_reproducible(tmp_path: Path) -> None:
-    space = parse([f"{RATE}=log(1e-4,1)", "batch_size=int(16,256)", "validation=choice(0.1,0.2)"], VARIANT)
+    space = parse(["learning_rate=log(1e-4,1)", "batch_size=int(16,256)", "data.validation=choice(0.1,0.2)"], VARIANT)
 
     def draw(folder: Path, stops: tuple[int, ...] = ()) -> list[dict]:
         drawn: list[dict] = []
@@ -231,7 +230,7 @@ def test_bayesian_draws_are_reproducible(tmp_path: Path) -> None:
                         stops = tuple(stop for stop in stops if stop != len(drawn))
                         break
                     drawn.append(attempt.values)
-                    rate = attempt.values[f"variants.{VARIANT}.{RATE}"]
+                    rate = attempt.values[f"variants.{VARIANT}.learning_rate"]
                     study.complete(attempt, 1 - abs(rate - 0.01), {1: 0.1}, 1.0)
         return drawn
 
@@ -241,22 +240,29 @@ def test_bayesian_draws_are_reproducible(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
+        (["learning_rat=log(1e-3,1)"], "learning_rat: unknown key; did you mean learning_rate?"),
         (["optimizer.SGD.learning_rat=log(1e-3,1)"], "learning_rat: unknown key; did you mean learning_rate?"),
-        (["optimizer.SDG.learning_rate=log(1e-3,1)"], "optimizer.SDG: no such key; did you mean SGD?"),
-        ([f"{RATE}=lgo(1e-3,1)"], "no domain 'lgo'; did you mean log?"),
-        ([f"{RATE}=log(0,1)"], "allowed: log(low,high), numbers above 0"),
+        (["optimizer.SDG.learning_rate=log(1e-3,1)"], "got 'SDG', no optimizer of that name; did you mean SGD?"),
+        (["network.layers.1=Flatten,Activation"], "network: is 'mlp', with nothing below it to set"),
+        (["learning_rate=lgo(1e-3,1)"], "no domain 'lgo'; did you mean log?"),
+        (["learning_rate=log(0,1)"], "allowed: log(low,high), numbers above 0"),
+        (["learning_rate=uniform(0,1)"], "learning_rate: got 0.0; allowed: a number above 0"),
         (["epochs=uniform(1,5)"], "epochs: got 1.0; should be a valid integer"),
         (["epochs=int(1,5"], "a closing bracket is missing"),
         (["epochs=int(5,1)"], "low must be below high"),
+        (["units=int(0,64)"], "units: got 0"),
         (["layers.1.Dense.units=int(0,64)"], "layers.1.Dense.units: got 0"),
-        (["layers.4.Dense.units=int(1,64)"], "layers.4: no such item; there are 0 to 3"),
-        (["validation=choice(0,0.1)"], "hold images back with -S validation=0.1"),
-        (["validation=test", "epochs=1,2"], "hold images back with -S validation=0.1"),
+        (["layers.1.Dens.units=int(1,64)"], "no layer of that name; did you mean Dense?"),
+        (["layers.4.Dense.units=int(1,64)"], "4 gives (1,); mnist_5k needs (10,)"),
+        (["data.validation=choice(0,0.1)"], "hold images back with -S data.validation=0.1"),
+        (["data.validation=test", "epochs=1,2"], "hold images back with -S data.validation=0.1"),
+        (["seeds=0,1"], "seeds: got 0"),
         (["epochs=5"], "nothing to draw"),
         (["epochs=1,2", f"variants.{VARIANT}.epochs=3"], "is set twice"),
         (["optimizer=SGD,Adam", "optimizer.SGD.learning_rate=1"], "nothing below it can be set"),
-        (["dataset=mnist_5k,mnist5k"], "did you mean mnist_5k?"),
-        (["layers.3.Dense.units=9,10"], "the last one gives (9,)"),
+        (["network=mlp,mpl"], "did you mean mlp?"),
+        (["data.dataset=mnist_5k,mnist5k"], "did you mean mnist_5k?"),
+        (["layers.3.Dense.units=9,10"], "3 gives (9,); mnist_5k needs (10,)"),
     ],
 )
 def test_a_mistake_is_refused_first(
@@ -283,13 +289,15 @@ def test_the_best_is_kept_and_scored_once(project: Project, tmp_path: Path) -> N
     copied = Project(shutil.copytree(project.folder, tmp_path / "project", symlinks=True))
     scores = copied.folder / "metrics" / f"{VARIANT}.json"
     before = json.loads(scores.read_text())
-    text = sweep(copied, "-S", "epochs=2,3", "-S", "seeds=[1]", "--sampler", "grid", "--trials", "1", "--apply")
+    text = sweep(copied, "-S", "epochs=2,3", "-S", "seeds=2", "--sampler", "grid", "--trials", "1", "--apply")
     assert copied.parameters()["variants"][VARIANT]["epochs"] == 2
     after = json.loads(scores.read_text())
     assert after["test"]["accuracy"] != before["test"]["accuracy"]
     assert f"{after['test']['accuracy']:.4f}" in text
     live = json.loads((copied.folder / f"live/{VARIANT}/metrics.json").read_text())
-    assert f"validation accuracy {live['seed-1']['validation']['accuracy']:.4f}" in text
+    reached = [live[f"seed-{seed}"]["validation"]["accuracy"] for seed in (0, 1)]
+    assert reached[0] != reached[1]
+    assert f"validation accuracy {sum(reached) / 2:.4f}" in text
     assert values(copied)[1][1] == pytest.approx(after["validation"]["accuracy"], abs=1e-5)
     assert copied.repro(f"evaluate@{VARIANT}") == []
     assert "live" not in copied.run("git", "status", "--short").stdout

@@ -161,8 +161,17 @@ def test_document_a_s_digit():
     if not mirror.is_dir():
         pytest.skip("the official digits are needed: REPLICA_MIRROR names no folder that has them")
     images = idx.parse(gzip.decompress((mirror / "train-images-idx3-ubyte.gz").read_bytes()), "images")
-    x = np.rot90(images[2], -1)[11:15, 11:15]
-    assert x.tolist() == X
+    turned = np.rot90(images[2], -1)
+    assert turned[11:15, 11:15].tolist() == X
+    kernel = np.array(parameters.read(ROOT / "convolution.yaml")["A"]["kernel"])
+    for cells, seen in ((kernel, "vertical"), (kernel.T, "horizontal")):
+        assert arithmetic.lines(np.rot90(arithmetic.relu(arithmetic.convolve(turned, cells) - 150))) == seen
+
+
+def test_which_way_lines_run():
+    stroke = np.zeros((9, 9))
+    stroke[2:8, 4] = 1
+    assert (arithmetic.lines(stroke), arithmetic.lines(stroke.T)) == ("vertical", "horizontal")
 
 
 @pytest.mark.parametrize(
@@ -197,7 +206,7 @@ def test_the_stage_s_numbers_are_the_documents():
     if not file.exists():
         pytest.skip("metrics/convolution.json is made by `dvc repro convolution`")
     found = json.loads(file.read_text())
-    assert found["A"] == {
+    assert {key: found["A"][key] for key in ("valid", "relu", "pooled", "parameters")} == {
         "valid": [[-1, 27], [-36, -36]], "relu": [[99, 127], [64, 64]], "pooled": [[250, 144], [198, 241]],
         "parameters": [320, 896],
     }  # fmt: skip

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from replica.convolution import figures as figures
+from replica.convolution import figures
 from replica.convolution.arithmetic import convolve, max_pool, relu
 from replica.figures import style
 
@@ -21,6 +21,8 @@ DRAW = {
     "by_hand": lambda file: figures.by_hand(DIGIT, (9, 9), 4, KERNEL, 100, file),
     "strokes": lambda file: figures.strokes(DIGIT, KERNEL, [-150, -200], file),
     "kernels": lambda file: figures.kernels(PICTURE, NAMED, file),
+    "heatmaps": lambda file: figures.heatmaps(PICTURE, NAMED, file),
+    "tables": lambda file: figures.tables(PICTURE, NAMED, 10, file),
 }
 
 
@@ -77,3 +79,26 @@ def test_outline_blackens_plain_areas_and_sharpen_keeps_their_grey(drawn):
         assert outline[row, column] == 0
         assert sharpen[row, column] == pytest.approx(value / 255)
     assert outline.max() == 1
+
+
+def test_heat_maps_keep_the_signs(drawn):
+    for _, image, _ in drawn("heatmaps"):
+        assert image.shape == (38, 58)
+    (_, outline, _), (_, sharpen, _) = drawn("heatmaps")
+    assert outline.min() < 0 < outline.max() and outline[2, 2] == 0
+    assert sharpen[2, 2] == 400
+
+
+def test_tables_at_a_stride_write_every_number(drawn):
+    for (_, image, numbers), cells in zip(drawn("tables"), NAMED.values(), strict=True):
+        assert np.array_equal(image, convolve(PICTURE, cells, stride=10))
+        assert [float(number.replace("−", "-")) for number in numbers] == image.ravel().tolist()
+
+
+def test_the_red_channel_as_it_is_and_smaller(tmp_path):
+    picture = np.zeros((40, 60, 3), np.uint8)
+    picture[:, :30, 0], picture[..., 1] = 200, 90
+    Image.fromarray(picture).save(tmp_path / "picture.png")
+    assert np.array_equal(figures.red(tmp_path / "picture.png"), picture[..., 0])
+    small = figures.red(tmp_path / "picture.png", side=20)
+    assert small.shape == (20, 20) and small[0, 0] == 200 and small[0, -1] == 0

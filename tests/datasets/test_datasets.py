@@ -188,16 +188,6 @@ def test_a_dataset_that_is_not_preprocessed(tmp_path):
         arrays.load("tiny", tmp_path)
 
 
-def test_validation_begins_where_keras_begins_it():
-    from keras.src.trainers.data_adapters.array_slicing import train_validation_split
-
-    for n in (20, 50, 4000, 5000, 49_999, 50_000, 60_000):
-        for fraction in (0.1, 0.2, 0.25, 1 / 3, 0.3, 0.7, 0.9):
-            (training,), (validation,) = train_validation_split((np.arange(n),), fraction)
-            begin = arrays.validation_split(n, fraction)
-            assert (len(training), validation[0]) == (begin, begin)
-
-
 # The official files
 
 

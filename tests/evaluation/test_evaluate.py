@@ -18,12 +18,11 @@ from stages import evaluate as stage
 
 CLASSES = ["cat", "dog", "owl"]
 N_TRAIN, N_TEST = 100, 60
-PARAMETERS = {
-    "training": {"seeds": [0], "train_examples": None},
-    "variants": {
-        "fraction": {"dataset": "pets", "validation": 0.2, "seeds": [0, 4], "train_examples": 50},
-        "watched": {"dataset": "pets", "validation": "test"},
-    },
+MODEL = {"kernels": "portable", "precision": "float32", "params_total": 1234, "layers": []}
+# What training leaves beside the runs of a variant
+SETTINGS = {
+    "fraction": {"dataset": "pets", "validation": 0.2, "seeds": [0, 4], "train_examples": 50},
+    "watched": {"dataset": "pets", "validation": "test", "seeds": [0]},
 }
 
 
@@ -44,7 +43,7 @@ def run(folder: Path, labels: dict[str, np.ndarray], watched: str, seed: int) ->
     folder.mkdir(parents=True)
     for data, y in labels.items():
         np.save(folder / f"{data}.npy", probabilities(y, np.random.default_rng(seed)))
-    (folder / "model.json").write_text(json.dumps({"precision": "float32", "params_total": 1234, "layers": []}))
+    (folder / "model.json").write_text(json.dumps(MODEL))
     rows = [
         f"{epoch},{value},{metric},{data}"
         for epoch in (1, 2, 3)
@@ -63,7 +62,7 @@ def trained(tmp_path: Path) -> Path:
 def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Trained and evaluated; not to be changed."""
     made = prepare(tmp_path_factory.mktemp("project"))
-    for name in PARAMETERS["variants"]:
+    for name in SETTINGS:
         done = evaluate(made, name)
         assert (done.returncode, done.stderr, done.stdout) == (0, "", "")
     return made
@@ -80,12 +79,13 @@ def prepare(folder: Path) -> Path:
     hashes = {"sha256": {"x": "", "y": ""}}
     statistics = {"classes": CLASSES, "shape": [8, 8, 3], "train": hashes, "test": hashes}
     (data / "statistics.json").write_text(json.dumps(statistics))
-    (folder / "params.yaml").write_text(json.dumps(PARAMETERS))  # JSON is YAML
     models = folder / "models"
     for seed in (0, 4):
         labels = {"train": y["train"][:40], "validation": y["train"][40:50], "test": y["test"]}
         run(models / "fraction" / f"seed-{seed}", labels, "validation", seed)
     run(models / "watched" / "seed-0", y, "test", 0)
+    for name, settings in SETTINGS.items():
+        (models / name / "settings.json").write_text(json.dumps(settings))
     return folder
 
 
@@ -117,7 +117,9 @@ def test_it_writes_scores_tables_and_figures_the_same_to_the_byte(project, train
 def test_the_report_holds_the_network_and_the_dummy_on_training_and_test_images(project):
     rows = list(csv.DictReader((project / "plots/variants/fraction/report.csv").read_text().splitlines()))
     assert {(row["classifier"], row["data"]) for row in rows} == {
-        (classifier, data) for classifier in ("network, seed 0", "stratified dummy") for data in ("train", "test")
+        (classifier, data)
+        for classifier in ("network, seed 0", "most frequent dummy", "stratified dummy")
+        for data in ("train", "test")
     }
     images = {"train": 40, "test": len(np.load(project / "data/processed/pets/y_test.npy"))}
     for data, count in images.items():
@@ -202,15 +204,28 @@ def test_where_the_test_set_was_watched_there_is_no_validation(project):
     assert json.loads((project / "metrics/details/watched.json").read_text())["images"] == {"train": 100, "test": 60}
 
 
-@pytest.mark.parametrize("name", ["test.npy", "model.json", "history.csv"])
-def test_a_missing_file_is_named_and_nothing_is_written(trained, monkeypatch, name):
-    file = Path("models", "fraction", "seed-4" if name == "history.csv" else "seed-0", name)
+@pytest.mark.parametrize(
+    ("name", "repair"),
+    [
+        ("seed-0/test.npy", "delete models/fraction/seed-0 and run `dvc repro`"),
+        ("seed-0/model.json", "run `rm -r models/fraction/seed-0 && dvc repro train@fraction`"),
+        ("seed-4/history.csv", "delete models/fraction/seed-4 and run `dvc repro`"),
+        ("settings.json", "run `dvc repro train@fraction`"),
+    ],
+)
+def test_a_missing_file_is_named_and_nothing_is_written(trained, monkeypatch, name, repair):
+    file = Path("models/fraction", name)
     (trained / file).unlink()
     monkeypatch.chdir(trained)
     with pytest.raises(UserError) as refused:
         stage.main("fraction")
-    assert str(refused.value) == f"{file}: no such file; delete {file.parent} and run `dvc repro`"
+    assert str(refused.value) == f"{file}: no such file; {repair}"
     assert written(trained) == {}
+
+
+def test_kernels_and_precision_of_the_training_are_told(project):
+    details = json.loads((project / "metrics/details/fraction.json").read_text())
+    assert (details["kernels"], details["precision"]) == ("portable", "float32")
 
 
 def test_probabilities_of_other_images_are_refused_in_one_line(trained):

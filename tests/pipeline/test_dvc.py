@@ -2,12 +2,18 @@
 
 import hashlib
 import json
+import re
 import shutil
 import time
 from pathlib import Path
 
 import pytest
-from conftest import SMALL, small, stages_in
+import yaml
+from conftest import ROOT, SMALL, Project, small, stages_in
+from dvc.exceptions import InvalidArgumentError
+from dvc.repo import Repo
+from dvc.utils.hydra import apply_overrides
+from dvc.utils.serialize import modify_yaml
 
 ALL = {f"{stage}@{dataset}" for stage in ("download", "preprocess") for dataset in ("mnist_5k", "photos10")}
 ALL |= {f"{stage}@{variant}" for stage in ("train", "evaluate") for variant in SMALL} | {"report"}
@@ -36,12 +42,12 @@ def test_one_variant_s_epochs_re_run_it_and_what_summarises_it(clean):
 
 def test_one_more_seed_trains_one_more_model(clean):
     parameters = clean.parameters()
-    parameters["variants"]["photos10_linear"]["seeds"] = [0, 7]
+    parameters["variants"]["photos10_linear"]["seeds"] = 2
     clean.write(parameters)
     weights = clean.folder / "models/photos10_linear/seed-0/model.weights.h5"
     before = (hashlib.md5(weights.read_bytes()).hexdigest(), weights.stat().st_mtime_ns)
     output = clean.run("dvc", "repro", "evaluate@photos10_linear").stdout
-    assert "photos10_linear, seed 7" in output
+    assert "photos10_linear, seed 1" in output
     assert "photos10_linear, seed 0" not in output
     assert (hashlib.md5(weights.read_bytes()).hexdigest(), weights.stat().st_mtime_ns) == before
     assert json.loads((clean.folder / "metrics/photos10_linear.json").read_text())["seeds"] == 2
@@ -83,8 +89,16 @@ def test_an_experiment_its_metrics_and_its_diffs(clean):
     ("override", "line"),
     [
         ("variants.photos10_linear.epochs=-1", "error: variants.photos10_linear.epochs: got -1"),
-        ("variants.photos10_linear.optimizer=Adamm", "error: variants.photos10_linear.optimizer: got 'Adamm'"),
-        ("variants.photos10_linear.layers.1.Dense.units=12", "the last one gives (12,)"),
+        (
+            "variants.photos10_linear.learning_rate=-1",
+            "error: variants.photos10_linear.learning_rate: got -1; allowed: a ",
+        ),
+        ("+variants.photos10_linear.optimizer=Adamm", "error: variants.photos10_linear.optimizer: got 'Adamm'"),
+        (
+            "networks.softmax.layers.0=Flaten",
+            "error: networks.softmax.layers.0: got 'Flaten', no layer of that name; did",
+        ),
+        ("networks.softmax.layers.1.Dense.units=12", "1 gives (12,); photos10 needs (10,)"),
     ],
 )
 def test_a_wrong_override_is_refused_before_training(clean, override, line):
@@ -94,3 +108,98 @@ def test_a_wrong_override_is_refused_before_training(clean, override, line):
     assert line in ran.stdout
     assert "Traceback" not in ran.stdout
     assert {file: file.stat().st_mtime_ns for file in files(clean.folder / "models")} == models
+
+
+SETTINGS = (
+    "data.validation=0.3",
+    "epochs=3",
+    "batch_size=64",
+    "seeds=2",
+    "learning_rate=0.01",
+    "dropout=0.1",
+    "l1=0.1",
+)
+STRIDED = {"cifar10_strided_5k", "cifar10_l1_0", "photos10_strided"}
+OTHERS = {"cifar10_maxpool_5k", "mnist_5k_mlp", "photos10_linear"}
+
+
+@pytest.fixture(scope="module")
+def as_trained(tmp_path_factory):
+    """This repository's params.yaml with six of its variants, and the stage `train`, as if all had been trained."""
+    made = Project(tmp_path_factory.mktemp("trained"))
+    shutil.copy(ROOT / "params.yaml", made.folder)
+    with modify_yaml(made.folder / "params.yaml") as declared:
+        for name in declared["variants"].keys() - STRIDED - OTHERS:
+            del declared["variants"][name]
+    variants = made.parameters()["variants"]
+    train = yaml.safe_load((ROOT / "dvc.yaml").read_text())["stages"]["train"]
+    (made.folder / "dvc.yaml").write_text(yaml.safe_dump({"stages": {"train": train}}))
+    datasets = {f"data/processed/{entry['data']['dataset']}" for entry in variants.values()}
+    for name in ("stages", "replica/common", "replica/training", *datasets, *(f"models/{name}" for name in variants)):
+        (made.folder / name).mkdir(parents=True)
+    (made.folder / "stages/train.py").touch()
+    made.run("git", "init", "-q")
+    made.run("git", "config", "user.email", "test@example.org")
+    made.run("git", "config", "user.name", "Test")
+    made.run("dvc", "init", "-q")
+    made.run("dvc", "commit", "-q", "-f")
+    made.commit("As trained")
+    return made
+
+
+@pytest.fixture
+def overridden(as_trained, monkeypatch):
+    """What `-S` would train, and what became of params.yaml: by `dvc params diff`, and the lines that git shows."""
+    monkeypatch.chdir(as_trained.folder)
+
+    def ask(override):
+        apply_overrides("params.yaml", [override])
+        with Repo() as repo:
+            stages, told = set(repo.status()), repo.params.diff()["diff"]["params.yaml"]
+        lines = as_trained.run("git", "diff", "-U0", "params.yaml").stdout.splitlines()
+        return stages, told, [line for line in lines if re.match(r"[+-](?![+-])", line)]
+
+    yield ask
+    as_trained.run("git", "checkout", "-q", "--", ".")
+
+
+@pytest.mark.parametrize(
+    ("override", "changed"),
+    [
+        ("networks.strided.layers.0.Conv2D.filters=32", {"layers.0.Conv2D.filters": {"old": 16, "new": 32}}),
+        ("networks.strided.Conv2D.activation=tanh", {"Conv2D.activation": {"old": "relu", "new": "tanh"}}),
+        ("~networks.strided.layers.4", {"layers.4.Dropout.rate": {"old": "$dropout", "new": None}}),
+    ],
+)
+def test_a_network_s_override_starts_its_variants_and_no_others(overridden, override, changed):
+    stages, told, lines = overridden(override)
+    assert stages == {f"train@{name}" for name in STRIDED}
+    leaves = {key: {side: each[side] for side in ("old", "new")} for key, each in told.items()}
+    assert leaves == {f"networks.strided.{key}": each for key, each in changed.items()}
+    assert len(lines) <= 2
+
+
+@pytest.mark.parametrize("setting", SETTINGS)
+def test_a_variant_s_knob_needs_no_plus_and_changes_a_line(overridden, setting):
+    key, _, value = setting.partition("=")
+    stages, told, lines = overridden(f"variants.cifar10_strided_5k.{setting}")
+    assert stages == {"train@cifar10_strided_5k"}
+    assert list(told) == [f"variants.cifar10_strided_5k.{key}"]
+    assert str(told[f"variants.cifar10_strided_5k.{key}"]["new"]) == value
+    assert len(lines) == 2
+
+
+def test_another_network_is_one_setting(overridden):
+    stages, told, _ = overridden("variants.photos10_strided.network=maxpool")
+    assert stages == {"train@photos10_strided"}
+    assert list(told) == ["variants.photos10_strided.network"]
+
+
+def test_what_a_variant_says_beside_its_network_takes_a_plus(overridden):
+    override = "variants.mnist_5k_mlp.optimizer.SGD.momentum=0.9"
+    with pytest.raises(InvalidArgumentError):
+        overridden(override)
+    stages, told, lines = overridden(f"+{override}")
+    assert stages == {"train@mnist_5k_mlp"}
+    assert list(told) == ["variants.mnist_5k_mlp.optimizer.SGD.momentum"]
+    assert {line[0] for line in lines} == {"+"}

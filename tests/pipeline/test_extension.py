@@ -32,10 +32,9 @@ for command in json.loads(sys.argv[1]):
 
 def ask(project):
     """Each command's answer."""
-    path = os.pathsep.join((str(Path(sys.executable).parent), os.environ["PATH"]))
     done = subprocess.run(
         [sys.executable, "-c", PROGRAM, json.dumps(list(ASKED.values()))],
-        cwd=project.folder, env={**os.environ, "PATH": path}, capture_output=True, text=True, check=True,
+        cwd=project.folder, env=project.environment(), capture_output=True, text=True, check=True,
     )  # fmt: skip
     *parts, _ = done.stdout.split("\0")
     assert [int(status) for status in parts[1::2]] == [0] * len(ASKED), done.stderr
@@ -59,11 +58,9 @@ def answers(project, tmp_path_factory):
     copy.run("dvc", "checkout", "-q")
     run = ("dvc", "exp", "run", "evaluate@photos10_linear", "-S")
 
-    path = os.pathsep.join((str(Path(sys.executable).parent), os.environ["PATH"]))
-    environment = {**os.environ, "PATH": path, "PYTHONPATH": str(copy.folder)}
     command = [*run, "variants.photos10_linear.epochs=100000"]
     running = subprocess.Popen(
-        command, cwd=copy.folder, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+        command, cwd=copy.folder, env=copy.environment(), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
     )
     began = time.monotonic()
     while not (copy.folder / "live/photos10_linear/dvc.yaml").exists():

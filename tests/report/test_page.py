@@ -14,6 +14,7 @@ from pathlib import Path
 
 import made_up
 import pytest
+import yaml
 from browser import ARGUMENTS, CHROMIUM
 from conftest import ROOT
 
@@ -115,12 +116,22 @@ def test_every_claim_and_every_variant_keeps_its_row(project, html):
 def test_a_card_tells_network_scores_and_how_to_repeat(project, html):
     card = (project / "metrics/cards/mnist_mlp.md").read_text()
     for text in ("55,050", "(784 + 1)·64", "97.20%", "0, 1, 2", "dvc repro evaluate@mnist_mlp", "learning_rate: 0.1",
-                 "measured on A CPU, 2 cores", "| C2 | test accuracy | 96.99% | 97.20% | reproduced |"):  # fmt: skip
+                 "| kernels | portable |", "measured on A CPU, 2 cores",
+                 "| C2 | test accuracy | 96.99% | 97.20% | reproduced, weakly |"):  # fmt: skip
         assert text in card
     for text in ("(784 + 1)·64", "97.20%", "dvc repro evaluate@mnist_mlp", "most frequent", "recorded on A CPU"):
         assert text in html
     unrun = (project / "metrics/cards/mnist_cnn.md").read_text()
     assert "Not run yet." in unrun and "258,090" in unrun
+
+
+@pytest.mark.parametrize("name", ["mnist_mlp", "cifar10_four_conv"])
+def test_what_a_card_says_of_params_yaml_repeats_the_variant(project, name):
+    declared = parameters.read(project / "params.yaml")
+    stated = re.search(r"(?s)```yaml\n(.*?)```", (project / f"metrics/cards/{name}.md").read_text())[1]
+    said = yaml.load(stated, parameters.Loader)
+    expected = parameters.variant(declared, name)
+    assert parameters.variant({"training": declared["training"], **said}, name) == expected
 
 
 def test_sample_rows_are_said_not_to_be_official(project, html):
@@ -136,7 +147,7 @@ def test_summaries(project):
     rows = {row["variant"]: row for row in csv.DictReader((project / "plots/summary.csv").open())}
     assert rows["mnist_mlp"]["document"] == "C" and rows["photos10_linear"]["data"] == "sample"
     drawn = {file.stem for file in (project / "plots/comparison").iterdir()}
-    assert drawn == {"l2", "networks"}
+    assert drawn == {"front", "l2", "networks"}
 
 
 def test_the_same_inputs_give_the_same_bytes(project, tmp_path):
@@ -236,8 +247,8 @@ def test_filtering(visit):
     form.locator("[name=verdict]").select_option("")
     form.locator("[name=document]").select_option("C")
     form.locator("[name=text]").fill("MLP accuracy")
-    assert shown(page, "claims-table", 0) == ["C2", "C4"]
-    assert form.locator("output").inner_text() == f"2 of {everything}"
+    assert shown(page, "claims-table", 0) == ["C2", "C4", "C17", "C19"]
+    assert form.locator("output").inner_text() == f"4 of {everything}"
     form.locator("[name=text]").fill("nothing like it")
     assert page.locator("#claims .none").is_visible() and not shown(page, "claims-table", 0)
     page.locator(".legend a", has_text="refuted").click()

@@ -1,15 +1,12 @@
 """params.yaml and datasets.yaml: what is declared, and how a mistake in it is refused."""
 
 import copy
-import io
-import re
 import shutil
 import subprocess
 import sys
 
 import pytest
 from conftest import ROOT
-from ruamel.yaml import YAML
 
 from replica.commands import overview
 from replica.common import parameters
@@ -67,63 +64,160 @@ def test_the_documents_variants_are_declared_with_their_exact_parameters(declare
         assert overview.total(check.check_variant(declared, name, datasets)) == expected, name
 
 
-def test_params_yaml_is_valid_and_in_the_form_dvc_writes(declared):
+def test_params_yaml_is_valid(declared):
     check.check(declared)
-    text = (ROOT / "params.yaml").read_text()
-    yaml, again = YAML(), io.StringIO()
-    yaml.dump(yaml.load(text), again)
-    assert again.getvalue() == text
-    assert not re.search(r"[&*]id\d", text)  # anchors would be written out at the first override
 
 
-def test_numbers_are_read_as_dvc_writes_them(tmp_path):
-    file = tmp_path / "params.yaml"
-    file.write_text("a: 1e-05\nb: 1E3\nc: 0.5\nd: 3\ne: e-5\nf: 2.5e-3\n")
-    assert parameters.read(file) == {"a": 1e-5, "b": 1e3, "c": 0.5, "d": 3, "e": "e-5", "f": 2.5e-3}
-
-
-# key path under variants.mnist_mlp, its wrong value, and words the line must hold
+VARIANT, NETWORK = ("variants", "mnist_mlp"), ("networks", "mlp")
+OPTIMIZER, LAYERS = (*NETWORK, "optimizer"), (*NETWORK, "layers")
+NAMED, RATE = "networks.mlp.layers.1", "$learning_rate"
+# path to a key, its wrong value, and words the line must hold: the key's place first
 MISTAKES = [
-    (("epochs",), -1, ["variants.mnist_mlp.epochs", "got -1", "greater than 0"]),
-    (("epochs",), "ten", ["variants.mnist_mlp.epochs", "'ten'", "integer"]),
-    (("epoch",), 3, ["variants.mnist_mlp.epoch:", "did you mean epochs?", "batch_size"]),
-    (("dataset",), "minst", ["variants.mnist_mlp.dataset", "'minst'", "did you mean mnist?", "cifar10"]),
-    (("optimizer",), "Adamm", ["variants.mnist_mlp.optimizer", "did you mean Adam?", "RMSprop"]),
-    (("optimizer",), {"SGD": {"learningrate": 0.1}}, ["optimizer.SGD.learningrate", "did you mean learning_rate?"]),
-    (("optimizer",), {"SGD": {"learning_rate": "high"}}, ["optimizer.SGD.learning_rate", "'high'", "CosineDecay"]),
-    (("optimizer",), {"SGD": {"learning_rate": {"CosDecay": {}}}}, ["learning_rate", "did you mean CosineDecay?"]),
-    (("optimizer",), {"SGD": {"momentum": 1.5}}, ["optimizer.SGD.momentum", "got 1.5", "less than 1"]),
-    (("layers", 1), {"Dens": {"units": 3}}, ["variants.mnist_mlp.layers.1", "'Dens'", "did you mean Dense?", "Conv2D"]),
-    (("layers", 1), {"Dense": {"unit": 3}}, ["layers.1.Dense.unit:", "did you mean units?"]),
-    (("layers", 1), {"Dense": {"units": 2.5}}, ["layers.1.Dense.units", "got 2.5", "integer"]),
-    (("layers", 1), {"Dense": {}}, ["layers.1.Dense.units", "missing"]),
-    (("layers", 1), {"Dense": {"units": 3, "activation": "rel"}}, ["layers.1.Dense.activation", "'rel'", "'relu'"]),
-    (("layers", 1), {"Conv2D": {"filters": 3, "kernel_size": 3}}, ["layers.1.Conv2D", "shape (784,)"]),
-    (("layers", 0), {"Conv2D": {"filters": 3, "kernel_size": 40}}, ["layers.0.Conv2D", "40", "28 pixels"]),
-    (("layers", 3), {"Dense": {"units": 7}}, ["variants.mnist_mlp.layers", "(7,)", "(10,)"]),
-    (("layers", 1), {"Dense": {"units": "$width"}}, ["layers.1.Dense.units", "$width", "hyperparameters"]),
-    (("layers", 1), {"Dense": {"units": 3, "kernel_regularizer": {"L3": {}}}}, ["kernel_regularizer", "'L3'", "L1L2"]),
-    (("validation",), 1.5, ["variants.mnist_mlp.validation", "got 1.5", "'test'"]),
-    (("train_examples",), 70000, ["variants.mnist_mlp.train_examples", "70000", "60000"]),
-    (("precision",), "float16", ["variants.mnist_mlp.precision", "'float16'", "mixed_bfloat16"]),
-    (("seeds",), [0, -1], ["variants.mnist_mlp.seeds.1", "got -1"]),
-    (("batch_size",), 0, ["variants.mnist_mlp.batch_size", "got 0"]),
-    (("loss",), "Hinge", ["variants.mnist_mlp.loss", "'Hinge'", "CategoricalCrossentropy"]),
-]
+    ((*VARIANT, "epochs"), -1, ["variants.mnist_mlp.epochs: ", "got -1", "greater than 0"]),
+    ((*VARIANT, "epochs"), "ten", ["variants.mnist_mlp.epochs: ", "'ten'", "integer"]),
+    ((*VARIANT, "epoch"), 3, ["variants.mnist_mlp.epoch: ", "did you mean epochs?", "batch_size", "learning_rate"]),
+    ((*VARIANT, "dropout"), 0.5, ["variants.mnist_mlp.dropout: unknown key", "units"]),
+    ((*VARIANT, "batch_size"), 0, ["variants.mnist_mlp.batch_size: got 0"]),
+    ((*VARIANT, "seeds"), 0, ["variants.mnist_mlp.seeds: got 0"]),
+    ((*VARIANT, "seeds"), [0, 1], ["variants.mnist_mlp.seeds: got [0, 1]", "integer"]),
+    ((*VARIANT, "kernels"), "fast", ["variants.mnist_mlp.kernels: got 'fast'", "'portable'", "'native'"]),
+    ((*VARIANT, "phases"), 5, ["variants.mnist_mlp.phases: got 5", "4 layers"]),
+    ((*VARIANT, "network"), "mpl", ["variants.mnist_mlp.network: ", "'mpl'", "did you mean mlp?", "strided"]),
+    ((*VARIANT, "data"), "mnist", ["variants.mnist_mlp.data: got 'mnist'"]),
+    ((*VARIANT, "data", "dataset"), "minst", ["variants.mnist_mlp.data.dataset: ", "did you mean mnist?", "cifar10"]),
+    ((*VARIANT, "data", "train_examples"), 70000, ["variants.mnist_mlp.data.train_examples: got 70000", "60000"]),
+    ((*VARIANT, "data", "validation"), 1.5, ["variants.mnist_mlp.data.validation: got 1.5", "'test'"]),
+    ((*VARIANT, "data", "validation"), 0.99999, ["variants.mnist_mlp.data.validation: got 0.99999", "60000 images"]),
+    ((*VARIANT, "data", "validate"), 0.1, ["variants.mnist_mlp.data.validate: ", "did you mean validation?"]),
+    ((*VARIANT, "units"), 2.5, ["variants.mnist_mlp.units: got 2.5", "integer"]),
+    ((*VARIANT, "learning_rate"), "high", ["variants.mnist_mlp.learning_rate: got 'high'", "CosineDecay"]),
+    ((*VARIANT, "learning_rate"), 0, ["variants.mnist_mlp.learning_rate: got 0", "above 0"]),
+    ((*VARIANT, "loss"), "Hinge", ["variants.mnist_mlp.loss: ", "'Hinge'", "CategoricalCrossentropy"]),
+    ((*VARIANT, "loss_weights"), -1, ["variants.mnist_mlp.loss_weights: got -1"]),
+    ((*VARIANT, "optimizer"), {"SGD": {"momentum": 1.5}}, ["variants.mnist_mlp.optimizer.SGD.momentum: got 1.5"]),
+    ((*VARIANT, "Dense"), 3, ["variants.mnist_mlp.Dense: got 3", "a mapping of Dense's arguments"]),
+    ((*VARIANT, "layers"), {"1": {"Dense": {"unit": 3}}}, ["layers.1.Dense.unit: ", "did you mean units?"]),
+    ((*VARIANT, "layers"), {1: "Flatten"}, ["variants.mnist_mlp.layers: got 1", "in quotes"]),
+    ((*VARIANT, "layers"), {"one": "Flatten"}, ["variants.mnist_mlp.layers: got 'one'", "such as '0'"]),
+    (VARIANT, 3, ["variants.mnist_mlp: got 3", "a mapping with", "data", "epochs"]),
+    (NETWORK, None, ["networks.mlp: got None", "a mapping with", "layers", "optimizer"]),
+    (NETWORK, {}, ["networks.mlp.layers: missing"]),
+    ((*NETWORK, "epochs"), 3, ["networks.mlp.epochs: unknown key", "layers", "optimizer"]),
+    ((*NETWORK, "Dens"), {"units": 3}, ["networks.mlp.Dens: unknown key"]),
+    (OPTIMIZER, "Adam", ["variants.mnist_mlp.learning_rate: unknown key", "units"]),
+    (OPTIMIZER, {"Adamm": {"learning_rate": RATE}}, ["networks.mlp.optimizer: ", "did you mean Adam?", "RMSprop"]),
+    (OPTIMIZER, {"SGD": {"learningrate": RATE}}, ["networks.mlp.optimizer.SGD.learningrate: ", "mean learning_rate?"]),
+    (OPTIMIZER, {"SGD": {"learning_rate": {"CosDecay": {"alpha": RATE}}}}, ["learning_rate: ", "mean CosineDecay?"]),
+    ((*OPTIMIZER, "SGD", "momentum"), 1.5, ["networks.mlp.optimizer.SGD.momentum: got 1.5", "less than 1"]),
+    ((*LAYERS, "1"), {"Dens": {"units": 3}}, [f"{NAMED}: ", "'Dens'", "did you mean Dense?", "Conv2D"]),
+    ((*LAYERS, "1"), {"Dense": {"unit": 3}}, [f"{NAMED}.Dense.unit: ", "did you mean units?"]),
+    ((*LAYERS, "1"), {"Dense": {"units": 2.5}}, [f"{NAMED}.Dense.units: got 2.5", "integer"]),
+    ((*LAYERS, "1"), {"Dense": {}}, [f"{NAMED}.Dense.units: missing"]),
+    ((*LAYERS, "1"), {"Dense": 7}, [f"{NAMED}.Dense: got 7"]),
+    ((*LAYERS, "1"), {"Dense": {"units": 3, "activation": "rel"}}, [f"{NAMED}.Dense.activation: ", "'rel'", "'relu'"]),
+    ((*LAYERS, "1"), {"Dense": {"units": 3, "kernel_regularizer": {"L3": {}}}}, ["regularizer: ", "'L3'", "L1L2"]),
+    ((*LAYERS, "1"), {"Dense": {"units": "$width"}}, ["variants.mnist_mlp.width: missing", f"{NAMED}.Dense.units"]),
+    ((*LAYERS, "1"), {"Conv2D": {"filters": 3, "kernel_size": 3}}, [f"{NAMED}.Conv2D: ", "shape (784,)"]),
+    ((*LAYERS, "0"), {"Conv2D": {"filters": 3, "kernel_size": 40}}, ["layers.0.Conv2D: ", "40", "28 pixels"]),
+    ((*LAYERS, "3"), {"Dense": {"units": 7}}, ["networks.mlp.layers: 3 gives (7,)", "mnist needs (10,)"]),
+    (("training", "kernels"), "fast", ["training.kernels: got 'fast'", "'portable'", "'native'"]),
+    (("training", "precision"), "auto", ["training.precision: unknown key", "kernels"]),
+]  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def one(declared):
+    """params.yaml with one variant: what is wrong of a network is said once for each that uses it."""
+    return {
+        **declared,
+        "networks": {name: declared["networks"][name] for name in ("mlp", "strided")},
+        "variants": {"mnist_mlp": declared["variants"]["mnist_mlp"]},
+        "searches": {},
+    }
+
+
+def changed(parameters, path, value):
+    """A copy in which the key at the end of a path has another value."""
+    whole = place = copy.deepcopy(parameters)
+    for key in path[:-1]:
+        place = place[key]
+    place[path[-1]] = copy.deepcopy(value)
+    return whole
 
 
 @pytest.mark.parametrize(("path", "value", "words"), MISTAKES)
-def test_a_mistake_is_one_line_that_names_it(declared, path, value, words):
-    wrong = copy.deepcopy(declared)
-    place = wrong["variants"]["mnist_mlp"]
-    for key in path[:-1]:
-        place = place[key]
-    place[path[-1]] = value
+def test_a_mistake_is_one_line_that_names_it(one, path, value, words):
     with pytest.raises(UserError) as refused:
-        check.check(wrong)
+        check.check(changed(one, path, value))
     line = str(refused.value)
     assert "\n" not in line
     assert all(word in line for word in words), line
+    assert words[0] in line[: line.index(": ") + len(words[0])], line
+
+
+@pytest.mark.parametrize("key", ["data", "network", "epochs", "batch_size", "seeds", "learning_rate", "units"])
+def test_what_every_variant_states_may_not_be_missing(one, key):
+    entry = {name: value for name, value in one["variants"]["mnist_mlp"].items() if name != key}
+    with pytest.raises(UserError, match=rf"^variants\.mnist_mlp\.{key}: missing(; networks\.mlp\.\S+ asks for it)?$"):
+        check.check(changed(one, VARIANT, entry))
+
+
+@pytest.mark.parametrize(
+    ("path", "value"),
+    [
+        ((*VARIANT, "kernels"), "native"),
+        ((*VARIANT, "phases"), 1),
+        ((*VARIANT, "optimizer"), "Adam"),
+        ((*VARIANT, "optimizer"), {"SGD": {"momentum": 0.9}}),
+        ((*VARIANT, "layers"), {"1": {"Dense": {"units": 32}}, "2": "Flatten"}),
+        ((*VARIANT, "Dense"), {"kernel_initializer": "he_normal"}),
+        ((*VARIANT, "data", "validation"), 0),
+        ((*VARIANT, "data", "train_examples"), None),
+        ((*VARIANT, "loss"), {"CategoricalCrossentropy": {"label_smoothing": 0.1}}),
+        ((*OPTIMIZER, "SGD", "learning_rate"), {"ExponentialDecay": {
+            "initial_learning_rate": "$learning_rate", "decay_steps": 9, "decay_rate": 0.5}}),
+    ],
+)  # fmt: skip
+def test_what_a_variant_or_network_may_say(one, path, value):
+    check.check(changed(one, path, value))
+
+
+def test_phases_end_in_a_network_each(one):
+    stack = {
+        "0": "Flatten",
+        "1": {"Dense": {"units": 10}},
+        "2": {"Dense": {"units": 30}},
+        "3": {"Dense": {"units": 10}},
+    }
+    two = changed(changed(one, LAYERS, stack), (*VARIANT, "phases"), 2)
+    entry = {name: value for name, value in one["variants"]["mnist_mlp"].items() if name != "units"}
+    two["variants"]["mnist_mlp"] = {**entry, "phases": 2}
+    check.check(two)
+    with pytest.raises(UserError, match=r"networks\.mlp\.layers: 1 gives \(9,\); mnist needs \(10,\)"):
+        check.check(changed(two, (*LAYERS, "1", "Dense", "units"), 9))
+
+
+def paths(value, path=()):
+    """The path of every key inside."""
+    for key, item in value.items():
+        yield (*path, key)
+        yield from paths(item, (*path, key)) if isinstance(item, dict) else ()
+
+
+def test_nonsense_anywhere_is_refused_in_words_or_taken(one):
+    odd = [None, True, -1, "x", "X", "$x", [], [1], {}, {"x": 1}, {3: 4}, {"X": None}, {"Dense": "relu"}]
+    networks = {"variants": {"mnist_mlp": {**one["variants"]["mnist_mlp"], "network": "strided", "l1": 0.1}}}
+    refused = 0
+    for declared in (one, {**one, **networks}):
+        for section in ("training", "networks", "variants"):
+            for path in [(section,), *paths(declared[section], (section,))]:
+                for value in odd:
+                    try:
+                        check.check(changed(declared, path, value))
+                    except UserError as error:
+                        refused += 1
+                        assert str(error)
+    assert refused > 800
 
 
 def test_mistakes_in_two_entries_are_two_lines(declared):
@@ -135,19 +229,25 @@ def test_mistakes_in_two_entries_are_two_lines(declared):
     assert len(str(refused.value).splitlines()) == 2
 
 
+def test_a_mistake_in_a_network_is_one_line_however_many_variants_use_it(declared):
+    with pytest.raises(UserError) as refused:
+        check.check(changed(declared, ("networks", "strided", "layers", "0", "Conv2D", "filters"), -1))
+    assert str(refused.value).startswith("networks.strided.layers.0.Conv2D.filters: got -1")
+    assert len(str(refused.value).splitlines()) == 1
+
+
 def test_the_command_refuses_without_a_traceback(tmp_path):
-    text = (
-        (ROOT / "params.yaml")
-        .read_text()
-        .replace("  mnist_mlp:\n    dataset: mnist\n", "  mnist_mlp:\n    dataset: m\n")
-    )
-    (tmp_path / "params.yaml").write_text(text)
-    shutil.copy(ROOT / "datasets.yaml", tmp_path)
+    for file in ROOT.glob("*.yaml"):
+        shutil.copy(file, tmp_path)
+    text = (tmp_path / "params.yaml").read_text()
+    wrong = text.replace("  mnist_mlp:\n    data: {dataset: mnist,", "  mnist_mlp:\n    data: {dataset: m,")
+    assert wrong != text
+    (tmp_path / "params.yaml").write_text(wrong)
     got = subprocess.run(
         [sys.executable, "-m", "replica", "check"],
         cwd=tmp_path, env={"PYTHONPATH": str(ROOT), "PATH": ""}, capture_output=True, text=True, check=False,
     )  # fmt: skip
     assert got.returncode == 1
-    assert got.stderr.startswith("error: variants.mnist_mlp.dataset: got 'm'")
+    assert got.stderr.startswith("error: variants.mnist_mlp.data.dataset: got 'm'")
     assert len(got.stderr.splitlines()) == 1
     assert got.stdout == ""

@@ -16,7 +16,7 @@ NAME = "mnist_random_search"
 
 @pytest.fixture(scope="module")
 def declared():
-    return parameters.read(ROOT / "params.yaml")
+    return parameters.declared(ROOT)
 
 
 def test_draws_follow_the_documents_distributions(declared):
@@ -49,7 +49,8 @@ def test_a_trial_is_a_variant_with_what_was_drawn(declared):
     assert trial["layers"][4] == {"Dropout": {"rate": hyperparameters["dropout"]}}
     assert trial["layers"][6]["Dense"]["units"] == hyperparameters["units"]
     assert trial["optimizer"] == {"RMSprop": {"learning_rate": hyperparameters["learning_rate"]}}
-    assert not {"trials", "draw_seed", "space", "hyperparameters"} & set(trial)
+    assert (trial["epochs"], trial["seeds"], trial["dataset"], trial["validation"]) == (10, [0], "mnist", 0.2)
+    assert set(trial) <= set(parameters.SETTINGS)
 
 
 def test_the_best_is_the_first_of_equals():
@@ -57,32 +58,59 @@ def test_the_best_is_the_first_of_equals():
     assert draws.best(trials)["trial"] == 1
 
 
+SEARCH, NETWORK = ("searches", NAME), ("networks", "searched")
+
+
 @pytest.mark.parametrize(
     ("path", "value", "words"),
     [
-        (("trials",), 0, ["searches.mnist_random_search.trials", "got 0"]),
+        ((*SEARCH, "trials"), 0, [f"searches.{NAME}.trials: got 0"]),
+        ((*SEARCH, "draw_seed"), -1, [f"searches.{NAME}.draw_seed: got -1"]),
+        ((*SEARCH, "epochs"), -3, [f"searches.{NAME}.epochs: got -3"]),
+        ((*SEARCH, "trails"), 3, [f"searches.{NAME}.trails: unknown key"]),
         (
-            ("space", "units", "distribution"),
+            (*SEARCH, "space", "units", "distribution"),
             "unifrom",
-            ["space.units.distribution", "'unifrom'", "did you mean uniform?"],
+            [f"searches.{NAME}.space.units.distribution: ", "'unifrom'", "did you mean uniform?"],
         ),
-        (("space", "units", "scales"), 3, ["searches.mnist_random_search.space.units.scales", "did you mean scale?"]),
-        (("space", "width"), {"distribution": "norm"}, None),
-        (("layers", 6, "Dense", "units"), "$width", ["searches.mnist_random_search.layers.6.Dense.units", "$width"]),
-        (("epochs",), -3, ["searches.mnist_random_search.epochs", "got -3"]),
+        ((*SEARCH, "space", "units", "scales"), 3, [f"searches.{NAME}.space.units.scales: ", "did you mean scale?"]),
+        ((*SEARCH, "space", "units"), 3, [f"searches.{NAME}.space.units: got 3", "a distribution"]),
+        ((*SEARCH, "space", "width"), [1, 2], [f"searches.{NAME}.space.width: unknown key", "units"]),
+        ((*SEARCH, "space", "units"), ["many"], [f"searches.{NAME}.units: got 'many'", "integer"]),
+        ((*SEARCH, "network"), "serached", [f"searches.{NAME}.network: ", "did you mean searched?"]),
+        (
+            (*NETWORK, "layers", "6", "Dense", "use_bias"),
+            "$bias",
+            [f"searches.{NAME}.bias: missing", "networks.searched.layers.6.Dense.use_bias asks for it"],
+        ),
     ],
 )
 def test_a_wrong_search_is_one_line(declared, path, value, words):
-    wrong = copy.deepcopy(declared)
-    place = wrong["searches"][NAME]
+    with pytest.raises(UserError) as refused:
+        check.check(changed(declared, path, value))
+    line = str(refused.value)
+    assert "\n" not in line
+    assert line.startswith(words[0])
+    assert all(word in line for word in words), line
+
+
+@pytest.mark.parametrize(
+    ("path", "value"),
+    [
+        ((*SEARCH, "space", "units"), [16, 32]),
+        ((*SEARCH, "space", "units"), {"distribution": "randint", "low": 3, "high": 9}),
+        ((*SEARCH, "space", "learning_rate"), {"distribution": "loguniform", "a": 1e-5, "b": 0.1}),
+        ((*SEARCH, "space", "epochs"), [1, 2]),
+        ((*SEARCH, "optimizer"), "Adam"),
+    ],
+)
+def test_what_a_search_may_say(declared, path, value):
+    check.check(changed(declared, path, value))
+
+
+def changed(declared, path, value):
+    whole = place = copy.deepcopy(declared)
     for key in path[:-1]:
         place = place[key]
     place[path[-1]] = value
-    if words is None:
-        check.check(wrong)
-        return
-    with pytest.raises(UserError) as refused:
-        check.check(wrong)
-    line = str(refused.value)
-    assert "\n" not in line
-    assert all(word in line for word in words), line
+    return whole

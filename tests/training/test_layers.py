@@ -4,7 +4,9 @@ import json
 
 import numpy as np
 import pytest
+from bright import natively
 
+from replica.common import kernels
 from replica.training import layers as quicker
 from replica.training import networks, runs
 from replica.training.backend import keras, tf
@@ -13,7 +15,7 @@ from replica.training.trainer import Trainer, prepare
 
 SHAPE = (250, 41, 7)
 CONVOLUTION = {"Conv2D": {"filters": 5, "kernel_size": 3, "activation": "relu"}}
-AFTER = ["Flatten", {"Dense": {"units": 3}}]
+AFTER = [{"Flatten": {}}, {"Dense": {"units": 3}}]
 
 
 @pytest.fixture(autouse=True)
@@ -77,11 +79,11 @@ def test_what_it_does_not_do_itself_is_keras_s(rate, noise_shape):
 
 def test_a_saved_run_names_keras_s_own(tmp_path):
     variant = {
-        "layers": [CONVOLUTION, {"MaxPooling2D": {"pool_size": 2}}, "Flatten", {"Dropout": {"rate": 0.4}}, *AFTER[1:]],
+        "layers": [CONVOLUTION, {"MaxPooling2D": {}}, {"Flatten": {}}, {"Dropout": {"rate": 0.4}}, *AFTER[1:]],
         "optimizer": {"SGD": {}},
         "batch_size": 4,
         "epochs": 1,
-        "precision": "float32",
+        "kernels": "portable",
     }
     x, y = np.arange(8 * 32, dtype=np.uint8).reshape(8, 4, 4, 2), np.arange(8) % 3
     trainer = Trainer(variant, x, y, 3, seed=0)
@@ -98,16 +100,14 @@ def test_a_saved_run_names_keras_s_own(tmp_path):
     assert np.array_equal(loaded(x), trainer.model(x))
 
 
-def trained(layers, precision, monkeypatch=None):
-    """Weights and probabilities after two epochs; with a monkeypatch, of Keras's own layers alone."""
-    if monkeypatch:
-        monkeypatch.setattr(quicker, "network", lambda plain: plain)
+def trained(layers, name):
+    """The trainer, weights and probabilities after two epochs, with kernels of this name."""
     variant = {
         "layers": layers,
         "optimizer": {"Adam": {}},
         "batch_size": 16,
         "epochs": 2,
-        "precision": precision,
+        "kernels": name,
     }
     random = np.random.default_rng(0)
     x, y = random.integers(0, 256, (80, 12, 12, 2), dtype=np.uint8), random.integers(0, 3, 80)
@@ -116,22 +116,33 @@ def trained(layers, precision, monkeypatch=None):
     return trainer, [weight.numpy() for weight in trainer.model.trainable_weights], trainer.probabilities(x)
 
 
-@pytest.mark.parametrize("precision", ["float32", "mixed_bfloat16"])
-@pytest.mark.parametrize(
-    "layers",
-    [
-        [CONVOLUTION, {"MaxPooling2D": {"pool_size": 2}}, *AFTER],
-        [CONVOLUTION, {"MaxPooling2D": {"pool_size": 3, "strides": 2, "padding": "same"}}, CONVOLUTION, *AFTER],
-    ],
-)
-def test_a_relu_after_the_pooling_trains_the_same_bits(layers, precision, monkeypatch):
-    ours, weights, outputs = trained(layers, precision)
+POOLED = [
+    [CONVOLUTION, {"MaxPooling2D": {"pool_size": 2}}, *AFTER],
+    [CONVOLUTION, {"MaxPooling2D": {"pool_size": 3, "strides": 2, "padding": "same"}}, CONVOLUTION, *AFTER],
+]
+
+
+def same_bits(layers, name):
+    """Our layers train to the bits that Keras's own train to."""
+    ours, weights, outputs = trained(layers, name)
+    assert ours.model.layers[0].dtype_policy.name == kernels.precision(name)
     assert any(isinstance(layer, quicker.MaxPooling2D) for layer in ours.model.layers)
-    theirs, expected, wanted = trained(layers, precision, monkeypatch)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(quicker, "network", lambda plain: plain)
+        theirs, expected, wanted = trained(layers, name)
     assert not any(isinstance(layer, quicker.MaxPooling2D) for layer in theirs.model.layers)
     assert all(np.array_equal(a, b) for a, b in zip(weights, expected, strict=True))
     assert np.array_equal(outputs, wanted)
     assert ours.architecture == theirs.architecture
+
+
+@pytest.mark.parametrize("layers", POOLED)
+def test_a_relu_after_the_pooling_trains_the_same_bits(layers):
+    same_bits(layers, "portable")
+
+
+def test_natively_it_trains_the_same_bits_too():
+    natively("import test_layers\nfor layers in test_layers.POOLED:\n    test_layers.same_bits(layers, 'native')")
 
 
 @pytest.mark.parametrize(
@@ -144,7 +155,7 @@ def test_a_relu_after_the_pooling_trains_the_same_bits(layers, precision, monkey
             *AFTER,
         ],
         [CONVOLUTION, {"AveragePooling2D": {"pool_size": 2}}, *AFTER],
-        [CONVOLUTION, "BatchNormalization", {"MaxPooling2D": {"pool_size": 2}}, *AFTER],
+        [CONVOLUTION, {"BatchNormalization": {}}, {"MaxPooling2D": {"pool_size": 2}}, *AFTER],
     ],
 )
 def test_other_pairs_stay_as_they_are(layers):
@@ -158,3 +169,14 @@ def test_weights_are_taken_over_not_drawn_again():
     before = [weight.numpy() for weight in plain.trainable_weights]
     after = quicker.network(plain).trainable_weights
     assert all(np.array_equal(a, b.numpy()) for a, b in zip(before, after, strict=True))
+
+
+def test_groups_one_after_another_are_keras_s_convolution_with_its_weights():
+    plain = keras.Sequential(
+        [keras.Input((8, 8, 6)), keras.layers.Conv2D(9, 3, strides=2, groups=3, activation="relu")]
+    )
+    x = tf.random.stateless_normal((4, 8, 8, 6), (0, 0))
+    expected = plain(x).numpy()
+    ours = quicker.network(plain)
+    assert isinstance(ours.layers[0], quicker.Conv2D)
+    assert np.allclose(ours(x), expected, atol=1e-6)

@@ -10,10 +10,8 @@ import numpy as np
 import pytest
 import yaml
 
-from replica.training import experiment, trainer
+from replica.training import experiment
 from replica.training.live import Live
-
-trainer.prepare(0, "float32")  # when tests are collected: threads can't be set once another test has used TensorFlow
 
 FOLDER, MODELS = Path("live/tiny"), Path("models/tiny")
 
@@ -34,9 +32,14 @@ def variant(tmp_path, monkeypatch):
     hashes = {split: {"sha256": {"x": "", "y": ""}} for split in ("train", "test")}
     (folder / "statistics.json").write_text(json.dumps({"classes": ["even", "odd"], **hashes}))
     return {
-        "layers": ["Flatten", {"Dense": {"units": 2, "activation": "softmax"}}], "optimizer": "SGD", "batch_size": 8,
-        "epochs": 2, "precision": "float32", "dataset": "tiny", "validation": 0.25, "train_examples": None,
-    }  # fmt: skip
+        "layers": [{"Flatten": {}}, {"Dense": {"units": 2, "activation": "softmax"}}],
+        "optimizer": {"SGD": {}},
+        "batch_size": 8,
+        "epochs": 2,
+        "kernels": "portable",
+        "dataset": "tiny",
+        "validation": 0.25,
+    }
 
 
 def train(variant, seeds):

@@ -30,7 +30,7 @@ class Variant:
     Parameters
     ----------
     settings
-        Its entry in params.yaml over the training defaults, flat, `$name` references as they stand.
+        Its entry in params.yaml over its network and the defaults, flat, `$name` references as they stand.
     accuracy
         On the test images; None where it has not been evaluated.
     dataset, data
@@ -98,13 +98,15 @@ def read(repo: Repo, rev: str) -> Revision:
 
 def variant(repo: Repo, rev: str, name: str, declared: dict[str, Any], stages: dict[str, Any]) -> Variant:
     """One variant, at the revision that is switched to: what `evaluate` ran on, by dvc.lock, and what came of it."""
-    settings = {**(declared.get("training") or {}), **(declared["variants"][name] or {})}
-    stage = stages.get(f"evaluate@{name}", {})
-    deps = {dep["path"]: dep.get("md5") for dep in stage.get("deps", [])}
+    settings = stated(declared, name)
+    deps = {dep["path"]: dep.get("md5") for dep in stages.get(f"evaluate@{name}", {}).get("deps", [])}
     folder = next((path for path in deps if path.startswith(DATA)), f"{DATA}{settings.get('dataset')}")
     dataset = folder.removeprefix(DATA)
-    ran = stage.get("params", {}).get("params.yaml", {})
-    scored = {**(ran.get("training") or {}), **(ran.get(f"variants.{name}") or {})}
+    ran = stages.get(f"train@{name}", {}).get("params", {}).get("params.yaml", {})
+    trained: dict[str, Any] = {}
+    for key, value in ran.items():
+        section, _, of = key.partition(".")
+        trained.setdefault(section, {}).update({of: value} if of else value)
     return Variant(
         rev=rev,
         name=name,
@@ -115,8 +117,17 @@ def variant(repo: Repo, rev: str, name: str, declared: dict[str, Any], stages: d
         declared=(declared.get("datasets") or {}).get(dataset) or {},
         models=deps.get(f"models/{name}"),
         right=right(repo, rev, name),
-        outdated=bool(ran) and scored != settings,
+        outdated=bool(ran) and stated(trained, name) != settings,
     )
+
+
+def stated(declared: dict[str, Any], name: str) -> dict[str, Any]:
+    """A variant's settings; at a revision from before there were networks, its entry over the training defaults."""
+    entry = declared["variants"][name] or {}
+    if "network" not in entry:
+        return {**(declared.get("training") or {}), **entry}
+    settings = parameters.stated(declared, "variants", name, {})
+    return {key: value for key, value in settings.items() if not key[:1].isupper()}  # the layers have said it already
 
 
 def accuracy(repo: Repo, rev: str, name: str) -> Accuracy | None:

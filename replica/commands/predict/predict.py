@@ -12,8 +12,10 @@ import numpy as np
 from PIL import Image
 
 from replica.commands.predict import digits
-from replica.common import parameters
+from replica.common import files as written
+from replica.common import kernels, parameters
 from replica.common.errors import UserError
+from replica.common.parameters import SETTINGS
 from replica.datasets import pictures
 from replica.datasets.mirrors import BadFileError
 from replica.schema import check
@@ -46,37 +48,34 @@ class Predictor:
 
     def __init__(self, name: str) -> None:
         declared = parameters.declared()
-        check.known("variants", name, declared["variants"], "variant")
+        check.require("variants", name, declared["variants"], "variant")
         variant = parameters.variant(declared, name)
         dataset = check.datasets(declared)[variant["dataset"]]
         if len(dataset.shape) != 3:
             raise UserError(f"{name}: trained on {variant['dataset']}, which are points, not pictures")
-        self.declared = declared
+        self.declared = variant
         self.name, self.dataset, self.seed = name, variant["dataset"], variant["seeds"][0]
         self.shape, self.classes, self.mnist = dataset.shape, dataset.classes, dataset.kind in MNIST
         self.run = Path("models", name, f"seed-{self.seed}")
         if not (self.run / "model.weights.h5").exists():
             raise UserError(f"{name}: not trained yet; run `dvc repro train@{name}`")
+        self.trained = written.read_json(self.run.parent / "settings.json", f"dvc repro train@{name}")
 
     def load(self) -> None:
         """Load the network; TensorFlow takes seconds to start, so pictures are better read first."""
-        from replica.training import runs
+        kernels.use(self.trained["kernels"])
+        from replica.training import runs  # TensorFlow chooses its kernels as it is imported
 
         self.model = runs.load(self.run)
         if list(self.model.input_shape[1:]) != self.shape:
             raise UserError(f"{self.name}: trained on other data than it declares; run `dvc repro train@{self.name}`")
-        for changed in self.changed():
-            since = f"{changed} in params.yaml changed after this model was trained"
+        if changed := self.changed():
+            since = f"{', '.join(changed)} in params.yaml changed after this model was trained"
             print(f"{self.name}: {since}; `dvc repro train@{self.name}` trains it anew", file=sys.stderr)
 
     def changed(self) -> list[str]:
-        """The parameters that are not what dvc.lock says the model was trained by; none where it was not by DVC."""
-        lock = parameters.read("dvc.lock") if Path("dvc.lock").exists() else {}
-        stage = lock.get("stages", {}).get(f"train@{self.name}", {})
-        recorded = stage.get("params", {}).get("params.yaml", {})
-        variant = f"variants.{self.name}"
-        now = {variant: self.declared["variants"][self.name], "training": self.declared.get("training")}
-        return [name for name in now if name in recorded and recorded[name] != now[name]]
+        """The settings that are not what the training says of itself."""
+        return [key for key in SETTINGS if self.trained.get(key) != self.declared.get(key)]
 
     def see(self, image: Image.Image) -> np.ndarray:
         """The picture as the network takes it: uint8 [height, width, channels].
@@ -90,14 +89,7 @@ class Predictor:
         """Each class's probability for images as `see` returns them: float32 [n, classes]."""
         from replica.training import networks
 
-        outputs = np.asarray(self.model(x, training=False))
-        if outputs.shape[1] == 1:  # from -1 to +1
-            second = np.clip((outputs + 1) / 2, 0, 1)
-            return np.concatenate([1 - second, second], axis=1)
-        if networks.softmax_ends(self.model):
-            return outputs
-        shifted = np.exp(outputs - outputs.max(axis=1, keepdims=True))
-        return shifted / shifted.sum(axis=1, keepdims=True)
+        return networks.probabilities(self.model, np.asarray(self.model(x, training=False)))
 
     def maps(self, x: np.ndarray, layers: int = 2) -> Iterator[tuple[str, np.ndarray]]:
         """The first convolutions' outputs for one image: the layer's name and float32 [maps, height, width]."""

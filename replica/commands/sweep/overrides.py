@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any
 
 from replica.common import parameters
@@ -15,32 +14,19 @@ if TYPE_CHECKING:
 
 
 def assign(values: Any, key: str, value: Any) -> None:
-    """Set `key`, dots between its parts, in nested mappings and lists; only its last part may be new.
+    """Set `key`, dots between its parts, in nested mappings; those on the way are made where there are none.
 
     Raises
     ------
     UserError
-        Where a part on the way is not there, with the near match.
+        Where a part on the way is no mapping.
     """
     *way, last = key.split(".")
-    for depth, part in enumerate([*way, last]):
-        where = ".".join(way[:depth])
-        if isinstance(values, list):
-            if not part.isdecimal() or int(part) >= len(values):
-                raise UserError(f"{where}.{part}: no such item; there are 0 to {len(values) - 1}")
-            place: Any = int(part)
-        elif isinstance(values, dict):
-            place = part
-            if depth < len(way) and part not in values:
-                near = get_close_matches(part, list(values), 1)
-                hint = f"did you mean {near[0]}? " if near else ""
-                raise UserError(f"{where}.{part}: no such key; {hint}there are {', '.join(map(str, values))}")
-        else:
-            raise UserError(f"{where}: is {values!r}, with nothing below it to set; set it as a whole")
-        if depth == len(way):
-            values[place] = value
-        else:
-            values = values[place]
+    for depth, part in enumerate(way, start=1):
+        values = values.setdefault(part, {})
+        if not isinstance(values, dict):
+            raise UserError(f"{'.'.join(way[:depth])}: is {values!r}, with nothing below it to set; set it as a whole")
+    values[last] = value
 
 
 def overridden(declared: dict[str, Any], variant: str, values: dict[str, Any]) -> dict[str, Any]:
@@ -73,8 +59,8 @@ def check_sweep(declared: dict[str, Any], space: Space) -> set[str]:
         entry = parameters.variant(changed, space.variant)
         if entry["validation"] in (0, "test"):
             raise UserError(
-                f"variants.{space.variant}.validation: is {entry['validation']}, and trials are compared by "
-                "validation accuracy: hold images back with -S validation=0.1"
+                f"variants.{space.variant}.data.validation: is {entry['validation']}, and trials are compared by "
+                "validation accuracy: hold images back with -S data.validation=0.1"
             )
         used.add(entry["dataset"])
     return used

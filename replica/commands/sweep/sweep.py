@@ -78,7 +78,7 @@ def sweep(
         Where the space, a parameter or the data is not as it must be, or the name is another sweep's.
     """
     console = console or Console()
-    check.known("--sampler", sampler, SAMPLERS, "sampler")
+    check.require("--sampler", sampler, SAMPLERS, "sampler")
     name = name or f"{variant}-{sampler}"
     if not re.fullmatch(r"[A-Za-z0-9_]+([.-]?[A-Za-z0-9_]+)*", name) or name.endswith(".lock"):
         raise UserError(f"--name {name!r}: allowed: letters, digits and _, with single - or . between")
@@ -86,7 +86,7 @@ def sweep(
         if number is not None and number < least:
             raise UserError(f"{option} {number}: at least {least}")
     declared = parameters.declared()
-    check.known("variants", variant, declared["variants"], "variant")
+    check.require("variants", variant, declared["variants"], "variant")
     space = parse(settings, variant)
     datasets = overrides.check_sweep(declared, space)
     root = Path.cwd()

@@ -62,6 +62,8 @@ def run(request: Request) -> None:
     with modify_yaml("params.yaml") as declared:
         for key, value in request.values.items():
             assign(declared, key, value)
+    # now: once DVC has written git's index, git takes a file of the same size and second for unchanged
+    workspace.git(folder, "add", "params.yaml")
     target = f"train@{request.variant}"
     with Repo() as repo:
         for out in workspace.arrays(repo, request.dataset):

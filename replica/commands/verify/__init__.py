@@ -1,0 +1,1 @@
+"""`replica verify`: train again in a scratch copy, and say whether the committed bytes come out. See docs/verify.md."""

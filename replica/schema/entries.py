@@ -1,0 +1,128 @@
+"""What an entry of params.yaml consists of: training's defaults, networks, variants and searches."""
+
+from __future__ import annotations
+
+import math
+from typing import Annotated, Any, Literal
+
+from pydantic import ConfigDict, Field
+
+from replica.common.arguments import Arguments
+from replica.schema.layers import Positive
+
+
+class Training(Arguments):
+    """What every variant takes over unless it says otherwise."""
+
+    kernels: Literal["portable", "native"]
+
+
+class Network(Arguments):
+    """An entry of `networks`; a variant may say of each more, or other things."""
+
+    model_config = ConfigDict(extra="allow")
+    layers: dict[Any, Any] = Field(default_factory=dict)
+    optimizer: Any = None
+    loss: Any = None
+    loss_weights: Any = None
+
+
+class Data(Arguments):
+    """The images of a variant: the first so many of a dataset's training images, and the share held back of these."""
+
+    dataset: str
+    train_examples: Positive | None = None
+    validation: Annotated[float, Field(ge=0, lt=1)] | Literal["test"]
+
+
+class Entry(Network):
+    """An entry of `variants`, before it is settled; other keys are its network's knobs."""
+
+    data: Data
+    network: str
+    epochs: Positive
+    batch_size: Positive
+    seeds: Annotated[int, Field(gt=0, le=10_000)]
+    phases: Positive = 1
+    kernels: Any = None
+
+
+class Variant(Training):
+    """A settled variant; what is `Any` here is checked by its name afterwards."""
+
+    dataset: str
+    train_examples: Positive | None = None
+    validation: Any
+    layers: Annotated[list[Any], Field(min_length=1)]
+    phases: int = 1
+    optimizer: Any
+    loss: Any = None
+    loss_weights: Annotated[float, Field(gt=0)] | None = None
+    epochs: int
+    batch_size: int
+    seeds: list[int]
+
+
+class Distribution(Arguments):
+    """A distribution of scipy.stats by its own arguments, and what is done to a draw."""
+
+    round: bool = False
+    power_of_ten: bool = False
+
+    def middle(self) -> float:
+        """A likely draw, before it is rounded: enough to check that a trial's layers fit."""
+        raise NotImplementedError
+
+    def likely(self) -> float:
+        value = round(self.middle()) if self.round else self.middle()
+        return 10.0**value if self.power_of_ten else value
+
+
+class Normal(Distribution):
+    distribution: Literal["norm"]
+    loc: float = 0.0
+    scale: Annotated[float, Field(gt=0)] = 1.0
+
+    def middle(self) -> float:
+        return self.loc
+
+
+class Uniform(Normal):
+    distribution: Literal["uniform"]  # type: ignore[assignment]
+
+    def middle(self) -> float:
+        return self.loc + self.scale / 2
+
+
+class LogUniform(Distribution):
+    distribution: Literal["loguniform"]
+    a: Annotated[float, Field(gt=0)]
+    b: Annotated[float, Field(gt=0)]
+
+    def middle(self) -> float:
+        return math.sqrt(self.a * self.b)
+
+
+class RandInt(Distribution):
+    distribution: Literal["randint"]
+    low: int
+    high: int
+
+    def middle(self) -> float:
+        return (self.low + self.high) // 2
+
+
+DISTRIBUTIONS: dict[str, type[Distribution]] = {
+    "loguniform": LogUniform,
+    "norm": Normal,
+    "randint": RandInt,
+    "uniform": Uniform,
+}
+
+
+class Search(Arguments):
+    """What a search has beside a variant's keys."""
+
+    trials: Positive
+    draw_seed: Annotated[int, Field(ge=0, lt=2**32)]
+    space: dict[str, Any]

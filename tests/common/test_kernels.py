@@ -1,0 +1,121 @@
+"""Which code NumPy, OpenBLAS and TensorFlow choose, in processes of their own."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from replica.common import kernels
+from replica.common.errors import UserError
+
+FEATURES = "import numpy as np; print(*[k for k, on in np._core._multiarray_umath.__cpu_features__.items() if on])"
+
+
+def fresh(code: str, *before: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [*before, sys.executable, "-W", "error", "-c", code],
+        env={**os.environ, **environment},
+        text=True,
+        capture_output=True,
+        check=False,
+    )
+
+
+@pytest.mark.parametrize("environment", [{}, {"NPY_ENABLE_CPU_FEATURES": "X86_V3"}])
+def test_numpy_runs_nothing_above_avx2_whatever_the_shell_says(environment):
+    done = fresh(f"import replica; {FEATURES}", **environment)
+    assert done.stderr == ""
+    assert not {"X86_V4", "AVX512_ICL", "AVX512_SPR"} & set(done.stdout.split())
+
+
+@pytest.mark.parametrize("module", ["stages.choose", "stages.convolution", "stages.evaluate", "stages.surface"])
+def test_a_stage_pins_numpy_before_it_imports_it(module):
+    code = "import sys; sys.modules['replica.saved'] = sys"  # TensorFlow is no part of this test
+    done = fresh(f"{code}; import {module}; {FEATURES}")
+    assert "X86_V4" not in done.stdout.split(), done.stderr
+
+
+def test_openblas_is_told_haswell_only_where_the_cpu_can(monkeypatch):
+    for flags, told in ((("avx", "avx2", "fma"), "Haswell"), (("avx",), None)):
+        monkeypatch.setattr(kernels, "X86_64", True)
+        monkeypatch.setattr(kernels, "cpu", lambda flags=flags: made_up(flags))
+        monkeypatch.delenv("OPENBLAS_CORETYPE", raising=False)
+        kernels.pin()
+        assert os.environ.get("OPENBLAS_CORETYPE") == told
+
+
+def test_portable_caps_onednn_and_native_takes_the_cap_off(monkeypatch):
+    monkeypatch.delitem(sys.modules, "tensorflow", raising=False)
+    for key in kernels.ONEDNN:
+        monkeypatch.setenv(key, "")
+    kernels.use("portable")
+    assert (os.environ["ONEDNN_MAX_CPU_ISA"], os.environ["TF_ENABLE_ONEDNN_OPTS"]) == ("AVX2", "1")
+    assert kernels.used() == "portable"
+    kernels.use("native")
+    assert not set(kernels.ONEDNN) & set(os.environ)
+    assert kernels.used() == "native"
+
+
+def test_too_late_is_an_error(monkeypatch):
+    monkeypatch.setitem(sys.modules, "tensorflow", sys)
+    for key in kernels.ONEDNN:
+        monkeypatch.delenv(key, raising=False)
+    kernels.use("native")
+    with pytest.raises(UserError, match="TensorFlow has been loaded with native ones"):
+        kernels.use("portable")
+
+
+def test_numpy_loaded_first_is_an_error():
+    done = fresh(
+        "import numpy; numpy._core._multiarray_umath.__cpu_features__['X86_V4'] = True\n"
+        "from replica.common import kernels; kernels.use('portable')"
+    )
+    assert "import replica first" in done.stderr
+
+
+def test_an_unknown_kind_is_named():
+    with pytest.raises(UserError, match="kernels: got 'fast'; allowed: portable, native"):
+        kernels.use("fast")
+
+
+def test_bfloat16_is_native_and_only_where_the_cpu_multiplies_it(monkeypatch):
+    for flags, policy in ((("avx2", "avx512_bf16"), "mixed_bfloat16"), (("avx2", "avx512f"), "float32")):
+        monkeypatch.setattr(kernels, "cpu", lambda flags=flags: made_up(flags))
+        assert (kernels.precision("native"), kernels.precision("portable")) == (policy, "float32")
+
+
+def test_natively_the_description_tells_kinds_of_cpu_apart_and_portably_does_not(monkeypatch):
+    told = {}
+    for flags in (("avx2", "fma"), ("avx2", "fma", "avx512f")):
+        monkeypatch.setattr(kernels, "X86_64", True)
+        monkeypatch.setattr(kernels, "cpu", lambda flags=flags: made_up(flags))
+        told[flags] = kernels.describe("portable"), kernels.describe("native")
+    (portable, native), (other_portable, other_native) = told.values()
+    assert portable == other_portable == {"kernels": "portable", "precision": "float32"}
+    assert native != other_native
+
+
+def test_a_cpu_without_avx2_is_told_so_in_words(monkeypatch):
+    monkeypatch.setattr(kernels, "X86_64", True)
+    assert made_up(("avx2", "fma")).warning == ""
+    assert made_up(("avx",)).warning.startswith("Made up lacks AVX2 and FMA")
+    monkeypatch.setattr(kernels, "X86_64", False)
+    assert "no x86-64 CPU" in made_up(()).warning
+
+
+@pytest.mark.skipif(not Path("/proc/cpuinfo").exists() or not kernels.X86_64, reason="Linux on x86-64")
+def test_the_cpu_is_what_linux_says_it_is():
+    if kernels.cpu().emulated:
+        pytest.skip("/proc/cpuinfo is the emulator's host's")
+    lines = Path("/proc/cpuinfo").read_text().partition("\n\n")[0].splitlines()
+    said = {key.strip(): value.strip() for key, _, value in (line.partition(":") for line in lines)}
+    cpu = kernels.cpu()
+    assert (cpu.vendor, str(cpu.family), str(cpu.model)) == (said["vendor_id"], said["cpu family"], said["model"])
+    assert cpu.name == " ".join(said["model name"].split())
+    assert set(cpu.flags) == set(kernels.FLAGS) & set(said["flags"].split())
+
+
+def made_up(flags: tuple[str, ...]) -> kernels.Cpu:
+    return kernels.Cpu("Made up", "Maker", 6, 1, flags, emulated=False)
