@@ -1,6 +1,6 @@
 # The words the README uses. `make` alone lists them.
 .DEFAULT_GOAL := help
-.PHONY: help setup sample repro test lint lock
+.PHONY: help setup sample repro test emulated lint lock
 PYTHON ?= python3
 BIN := .venv/bin
 # DVC starts the stages as `python -m …`: the environment's own comes first.
@@ -36,6 +36,9 @@ repro: setup ## The official run: every variant on MNIST and CIFAR-10
 
 test: setup ## The tests
 	@python -m pytest
+
+emulated: setup ## The same bytes on three emulated CPUs, four minutes (needs qemu-user)
+	@python -m pytest -m emulated
 
 lint: setup ## Lint, format and types
 	@ruff check . && ruff format --check . && mypy

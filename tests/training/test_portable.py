@@ -59,6 +59,7 @@ def test_this_cpu_comes_to_the_record_s_bytes():
     assert digests(started(kinds=[])) == GOLDEN
 
 
+@pytest.mark.emulated
 @pytest.mark.timeout(1200)
 @pytest.mark.skipif(not shutil.which(EMULATOR), reason=f"{EMULATOR} is missing (Debian and Ubuntu: qemu-user)")
 @pytest.mark.skipif(not kernels.X86_64, reason="emulates x86-64 from x86-64")
