@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from replica.report import charts
+from replica.report import charts, witnesses
 from replica.report.cards import ORIGINS, Card
 from replica.report.claims import Claim, by_verdict
 from replica.report.environment import environment
@@ -89,6 +89,8 @@ def render(
         convolutions=convolutions,
         linked=[card.name for card in cards] + [each.name for each in found] + ["convolution"] * bool(convolutions),
         cpus=sorted({card.seconds["cpu"] for card in cards if card.seconds}),
+        witnessed=[] if sample else witnesses.rows(witnesses.read(root), lambda each: witnesses.scored(each, root)),
+        witness_columns=witnesses.COLUMNS,
         sample=sample,
     )  # fmt: skip
     return "\n".join(line.rstrip() for line in html.splitlines() if line.strip()) + "\n"

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from replica.common import arrays, files
+from replica.common import arrays, files, kernels
 from replica.training import runs
 from replica.training.progress import Epochs
 from replica.training.trainer import Rows, Trainer
@@ -36,8 +36,14 @@ def train(
         are removed.
     log
         Called with a run's folder and its rows, after each epoch; of a run that is kept, with all.
+
+    Raises
+    ------
+    UserError
+        Where TensorFlow has been loaded with other kernels than the variant's.
     """
     variant = dict(settings)
+    kernels.use(variant["kernels"])
     seeds = variant.pop("seeds")
     data = arrays.load(variant["dataset"])
     parts = arrays.parts(data, variant)

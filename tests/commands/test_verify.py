@@ -12,6 +12,7 @@ from replica.commands.verify import differences, record, results, run, witnesses
 from replica.common import files, kernels
 from replica.common.errors import UserError
 from replica.evaluation import scores
+from replica.report import witnesses as records
 
 NAME = "photos10_linear"
 COMMAND = ("python", "-m", "replica", "verify")
@@ -204,7 +205,8 @@ def test_the_matrix_says_real_or_emulated_and_what_is_out_of_date():
     emulated = witnesses.machine()
     emulated["cpu"] = {**emulated["cpu"], "name": "Haswell", "emulated": True}
     old = witness(machine=emulated, digests={"train@x": {"models/x": "9.dir"}})
-    table = witnesses.matrix([old, witness()], lock).splitlines()
+    rows = records.rows([old, witness()], lambda each: witnesses.holds(each, lock))
+    table = records.matrix(rows).splitlines()
     assert " | real | " in table[2]
     assert table[2].endswith("| x at `1111111` | the same bytes |")
     assert table[3].startswith("| Haswell | emulated | ")
@@ -224,7 +226,7 @@ def test_a_cpu_without_avx2_or_x86_64_is_told_first(project, monkeypatch, capsys
 
 
 def test_the_readme_s_table_of_witnesses_is_the_records():
-    seen = witnesses.lying(ROOT)
-    table = witnesses.matrix(seen, run.Record((ROOT / "dvc.lock").read_text()))
+    seen, lock = records.read(ROOT), run.Record((ROOT / "dvc.lock").read_text())
+    table = records.matrix(records.rows(seen, lambda each: witnesses.holds(each, lock)))
     readme = (ROOT / "README.md").read_text()
     assert (table in readme) if seen else (table.splitlines()[0] not in readme)

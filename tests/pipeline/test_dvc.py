@@ -33,6 +33,14 @@ def test_nothing_changed_nothing_runs(project):
     assert time.perf_counter() - began < 10
 
 
+def test_the_run_cache_hands_no_cpu_s_models_to_another(project):
+    """DVC keeps no stage there that has a persistent output, as models are, or one that git keeps, as figures are."""
+    assert (project.folder / ".dvc/cache/files").is_dir()
+    assert not list((project.folder / ".dvc/cache/runs").rglob("*"))
+    stages = yaml.safe_load((project.folder / "dvc.lock").read_text())["stages"]
+    assert all(f"models/{name}" in [dep["path"] for dep in stages[f"evaluate@{name}"]["deps"]] for name in SMALL)
+
+
 def test_one_variant_s_epochs_re_run_it_and_what_summarises_it(clean):
     parameters = clean.parameters()
     parameters["variants"]["photos10_linear"]["epochs"] = 2

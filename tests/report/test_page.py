@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import hashlib
 import json
 import os
 import re
@@ -56,10 +57,32 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
         "test": {"accuracy": 0.981, "accuracy_low": 0.978, "accuracy_high": 0.984},
     }
     (folder / "metrics/mnist_random_search.json").write_text(json.dumps(metrics))
+    (folder / "witnesses").mkdir()
+    details = (folder / "metrics/details/mnist_mlp.json").read_bytes()
+    for name, emulated, md5 in (
+        ("Laptop", False, hashlib.md5(details).hexdigest()),
+        ("Old", True, "0" * 32),
+    ):
+        cpu = {"name": f"{name} CPU", "flags": ["avx2", "fma"], "emulated": emulated}
+        record = {
+            "machine": {"cpu": cpu, "libc": "glibc 2.36", "libraries": {"tensorflow": "2.21.0"}},
+            "commit": "1" * 40, "targets": ["mnist_mlp"], "outcome": "the same bytes",
+            "digests": {"evaluate@mnist_mlp": {"metrics/details/mnist_mlp.json": md5}},
+        }  # fmt: skip
+        (folder / f"witnesses/{name}.json").write_text(json.dumps(record))
     for arguments in ((), ("sample",)):
         done = report(folder, *arguments)
         assert (done.returncode, done.stderr) == (0, "")
     return folder
+
+
+def test_the_page_shows_the_cpus_that_came_to_the_same_bytes_and_which_saw_other_scores(project, html):
+    section = html[html.index('<section id="witnesses">') :]
+    rows = re.findall(r"<tr>(<td.*?)</tr>", section[: section.index("</section>")], re.S)
+    laptop, old = ([text.strip() for text in re.findall(r"<td[^>]*>(.*?)</td>", row)] for row in rows)
+    assert laptop[:4] == ["Laptop CPU", "real", "yes", "no"] and laptop[-1] == "the same bytes"
+    assert old[:2] == ["Old CPU", "emulated"] and old[-1] == "the same bytes, of an older dvc.lock"
+    assert "witnesses" not in (project / "report/sample.html").read_text()
 
 
 @pytest.fixture(scope="module")

@@ -80,6 +80,12 @@ def test_what_holds_is_kept_and_what_changed_is_trained(dataset, tmp_path):
     assert contents(folder) == before
 
 
+def test_kernels_that_this_process_has_not_loaded_are_refused(dataset):
+    with pytest.raises(UserError, match="native is asked for, but TensorFlow has been loaded with portable ones"):
+        experiment.train("bright", {**dataset, "kernels": "native"}, Path("models/native"))
+    assert not Path("models/native").exists()
+
+
 def test_a_part_written_run_is_not_taken_for_a_whole_one(dataset, monkeypatch):
     folder = Path("models/bright")
     monkeypatch.setattr(Trainer, "probabilities", lambda self, x: (_ for _ in ()).throw(KeyboardInterrupt))

@@ -12,8 +12,10 @@ from replica.commands.verify.differences import Difference, Side
 from replica.commands.verify.record import Record
 from replica.common import kernels
 from replica.common.errors import UserError
+from replica.report import witnesses as records
+from replica.report.witnesses import SAME
 
-SAME, ALIKE, OTHER = "the same bytes", "other bytes, the same results", "other results"
+ALIKE, OTHER = "other bytes, the same results", "other results"
 STATUS = {SAME: 0, ALIKE: 3, OTHER: 1}
 SAMPLE = "sample"
 SHOWN = 6  # of what is newer than dvc.lock
@@ -160,4 +162,5 @@ def record(found: Found, who: str | None) -> Path:
 
 def matrix() -> str:
     """The table of the witnesses as they lie here."""
-    return witnesses.matrix(witnesses.lying(Path.cwd()), Record(committed()))
+    lock = Record(committed())
+    return records.matrix(records.rows(records.read(Path.cwd()), lambda record: witnesses.holds(record, lock)))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import platform
 import re
 from contextlib import suppress
@@ -13,10 +12,8 @@ from typing import Any
 from replica.commands.sweep.workspace import git
 from replica.commands.verify.record import Record
 from replica.common import files, kernels
-from replica.common.errors import UserError
-from replica.report.environment import cell
+from replica.report.witnesses import FOLDER, SAME, parsed
 
-FOLDER = "witnesses"
 LIBRARIES = (
     "tensorflow", "tensorflow-cpu", "keras", "numpy", "scipy", "scikit-learn", "scikit-image", "matplotlib", "pillow",
 )  # fmt: skip
@@ -53,20 +50,6 @@ def committed(root: Path) -> list[dict[str, Any]]:
     return [parsed(git(root, "show", f"HEAD:{name}"), name) for name in names if name.endswith(".json")]
 
 
-def lying(root: Path) -> list[dict[str, Any]]:
-    """The records as they lie in the workspace, by file name."""
-    return [parsed(file.read_text(), str(file)) for file in sorted(Path(root, FOLDER).glob("*.json"))]
-
-
-def parsed(text: str, file: str) -> dict[str, Any]:
-    try:
-        found = json.loads(text)
-        assert {"machine", "commit", "targets", "digests", "outcome"} <= found.keys()
-    except (ValueError, AssertionError, AttributeError):
-        raise UserError(f"{file}: not a record of `replica verify --record`; delete it") from None
-    return found
-
-
 def write(root: Path, found: dict[str, Any], who: str | None) -> Path:
     """Write the record of a verification: no seconds, no dates, so that the same outcome is the same file."""
     file = Path(root, FOLDER, f"{slug(found['machine']['cpu'])}.json")
@@ -74,13 +57,18 @@ def write(root: Path, found: dict[str, Any], who: str | None) -> Path:
     return file
 
 
-def current(witness: dict[str, Any], record: Record) -> bool:
-    """Whether what it saw as the same bytes is what dvc.lock records now."""
-    return witness["outcome"] == "the same bytes" and all(
+def holds(witness: dict[str, Any], record: Record) -> bool:
+    """Whether what it saw is what dvc.lock records now."""
+    return all(
         witness["digests"].get(name, {}).get(path) == md5
         for name in witness["digests"]
         for path, md5 in record.outs(name).items()
     )
+
+
+def current(witness: dict[str, Any], record: Record) -> bool:
+    """Whether what it saw as the same bytes is what dvc.lock records now."""
+    return witness["outcome"] == SAME and holds(witness, record)
 
 
 def listings(seen: list[dict[str, Any]]) -> dict[str, dict[str, str]]:
@@ -119,23 +107,3 @@ def apart(here: dict[str, Any], seen: list[dict[str, Any]]) -> list[str]:
         if version not in values:
             lines.append(f"{name}: {version}; theirs {', '.join(values)}")
     return lines
-
-
-def matrix(seen: list[dict[str, Any]], record: Record) -> str:
-    """The records as a Markdown table: real CPUs first, then emulated ones."""
-    lines = ["| CPU | | AVX2 | AVX-512 | C library | TensorFlow | verified | outcome |", "| --- " * 8 + "|"]
-    for witness in sorted(seen, key=lambda each: (each["machine"]["cpu"]["emulated"], each["machine"]["cpu"]["name"])):
-        machine, cpu = witness["machine"], witness["machine"]["cpu"]
-        flags, libraries = set(cpu["flags"]), machine["libraries"]
-        stale = witness["outcome"] == "the same bytes" and not current(witness, record)
-        cells = [
-            cpu["name"],
-            "emulated" if cpu["emulated"] else "real",
-            *("yes" if wanted <= flags else "no" for wanted in ({"avx2", "fma"}, {"avx512f"})),
-            machine["libc"],
-            libraries.get("tensorflow-cpu") or libraries.get("tensorflow", "–"),
-            f"{', '.join(witness['targets']) or 'all'} at `{witness['commit'][:7]}`",
-            witness["outcome"] + (", of an older dvc.lock" if stale else ""),
-        ]
-        lines.append("| " + " | ".join(map(cell, cells)) + " |")
-    return "\n".join(lines)
