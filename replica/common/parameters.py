@@ -13,7 +13,7 @@ from replica.common.errors import UserError
 # What a settled variant consists of; every other key of an entry is a knob that its network asks for.
 SETTINGS = (
     "kernels", "dataset", "train_examples", "validation", "layers", "phases", "loss", "loss_weights", "optimizer",
-    "epochs", "batch_size", "seeds",
+    "epochs", "early_stopping", "batch_size", "seeds",
 )  # fmt: skip
 
 

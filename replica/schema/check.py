@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Mapping
 from difflib import get_close_matches
-from typing import Any, TypeVar
+from typing import Any, TypeVar, get_args
 
 from pydantic import Field, TypeAdapter, ValidationError
 
@@ -192,6 +192,10 @@ def check_settled(
         raise UserError(f"{where}.data.validation: got {share}; of {images} images that leaves none to train on")
     if settled.phases > len(places):
         raise UserError(f"{where}.phases: got {settled.phases}; there are {len(places)} layers")
+    if settled.early_stopping and (share == "test" or int(images * (1.0 - share)) == images):
+        raise UserError(f"{where}.early_stopping: asks validation images, of which data.validation: {share} gives none")
+    if settled.early_stopping and settled.phases > 1:
+        raise UserError(f"{where}.early_stopping: got phases: {settled.phases} as well; leave one of them out")
     stack = []
     shape: Shape = tuple(dataset.shape)
     classes = len(dataset.classes)
@@ -279,10 +283,11 @@ def lines(error: ValidationError, model: Any, where: str) -> Iterable[str]:
 
 
 def inside(model: Any, keys: list[str]) -> Any:
-    """The model of what stands at these keys of a model."""
+    """The model of what stands at these keys of a model; of one or nothing, the one."""
     for key in keys:
         fields = getattr(model, "model_fields", {})
         model = fields[key].annotation if key in fields else None
+        model = next((each for each in get_args(model) if hasattr(each, "model_fields")), model)
     return model
 
 

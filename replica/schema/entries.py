@@ -35,6 +35,17 @@ class Data(Arguments):
     validation: Annotated[float, Field(ge=0, lt=1)] | Literal["test"]
 
 
+class EarlyStopping(Arguments):
+    """Keras's callback: training ends once the validation images' value has not improved for `patience` epochs.
+
+    The weights stay those of the last epoch, so that the history tells of the model that is scored.
+    """
+
+    monitor: Literal["val_accuracy", "val_loss"] = "val_loss"
+    min_delta: Annotated[float, Field(ge=0)] = 0.0
+    patience: Positive
+
+
 class Entry(Network):
     """An entry of `variants`, before it is settled; other keys are its network's knobs."""
 
@@ -44,6 +55,7 @@ class Entry(Network):
     batch_size: Positive
     seeds: Annotated[int, Field(gt=0, le=10_000)]
     phases: Positive = 1
+    early_stopping: Any = None
     kernels: Any = None
 
 
@@ -55,6 +67,7 @@ class Variant(Training):
     validation: Any
     layers: Annotated[list[Any], Field(min_length=1)]
     phases: int = 1
+    early_stopping: EarlyStopping | None = None
     optimizer: Any
     loss: Any = None
     loss_weights: Annotated[float, Field(gt=0)] | None = None

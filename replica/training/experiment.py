@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from replica.common import arrays, files, kernels
-from replica.training import runs
+from replica.training import runs, stopping
 from replica.training.progress import Epochs
 from replica.training.trainer import Rows, Trainer
 
@@ -44,6 +44,7 @@ def train(
     """
     variant = dict(settings)
     kernels.use(variant["kernels"])
+    early = variant.get("early_stopping")
     seeds = variant.pop("seeds")
     data = arrays.load(variant["dataset"])
     parts = arrays.parts(data, variant)
@@ -52,7 +53,8 @@ def train(
     watched = {name: part for name, part in parts.items() if name == watches}
     images = {name: part for name, (part, _) in parts.items()}
 
-    mark = runs.fingerprint(variant, images, data.hashes)
+    code = {"stopping": runs.syntax(stopping)} if early else {}  # it decides a run's bytes where it is asked for
+    mark = runs.fingerprint({**variant, **code}, images, data.hashes)
     seconds = {}
     missing = runs.missing(folder, seeds, mark)
     for seed in seeds:
@@ -68,6 +70,8 @@ def train(
                 history += rows
                 shown.line(rows)
                 log(run, rows)
+                if early and stopping.stopped(history, **early):
+                    break
         seconds[seed] = time.perf_counter() - began
         runs.save(run, trainer, history, images, mark)
     part = folder / ".settings.json"

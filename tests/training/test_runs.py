@@ -15,7 +15,7 @@ import pytest
 from bright import DENSE, images
 from conftest import ROOT
 
-from replica.common import arrays, kernels, parameters
+from replica.common import arrays, files, kernels, parameters
 from replica.common.errors import UserError
 from replica.datasets import checks
 from replica.training import experiment, networks, runs, trainer
@@ -80,6 +80,20 @@ def test_what_holds_is_kept_and_what_changed_is_trained(dataset, tmp_path):
     assert contents(folder) == before
 
 
+def test_early_stopping_ends_a_seed_and_its_rule_is_in_the_fingerprint(dataset, monkeypatch):
+    folder, asked = Path("models/bright"), {"monitor": "val_accuracy", "patience": 1, "min_delta": 1.0}
+    entry = {**dataset, "epochs": 6, "early_stopping": asked}
+    assert set(experiment.train("bright", entry, folder)) == {0, 1}
+    for seed in (0, 1):
+        assert {row[0] for row in files.history(folder / f"seed-{seed}", seed)} == {1, 2}  # nothing gains 1.0
+    assert experiment.train("bright", entry, folder) == {}
+    monkeypatch.setattr(
+        runs, "syntax", lambda *modules, real=runs.syntax: real(*modules) + "changed" * (len(modules) == 1)
+    )
+    assert experiment.train("bright", dataset, Path("models/plain")) != {}
+    assert set(experiment.train("bright", entry, folder)) == {0, 1}
+
+
 def test_kernels_that_this_process_has_not_loaded_are_refused(dataset):
     with pytest.raises(UserError, match="native is asked for, but TensorFlow has been loaded with portable ones"):
         experiment.train("bright", {**dataset, "kernels": "native"}, Path("models/native"))
@@ -97,7 +111,9 @@ def test_a_part_written_run_is_not_taken_for_a_whole_one(dataset, monkeypatch):
 
 def test_fresh_processes_on_one_core_and_on_two_give_the_same_bytes(dataset, tmp_path):
     program = (
-        "import json, os, sys; from pathlib import Path; from replica.training import experiment\n"
+        "import json, os, sys; from pathlib import Path; from replica.common import kernels\n"
+        "kernels.use('portable')\n"
+        "from replica.training import experiment\n"
         "os.sched_setaffinity(0, set(json.loads(sys.argv[3])))\n"
         "experiment.train('bright', json.loads(sys.argv[1]), Path(sys.argv[2]))"
     )
