@@ -119,6 +119,7 @@ def small(folder: Path) -> Project:
     report = pipeline["stages"]["report"]
     absent = (
         "metrics/convolution.json",
+        "metrics/mnist_learning_rate_search.json",
         "metrics/mnist_random_search.json",
         "plots/convolution",
         "plots/searches",
