@@ -27,7 +27,7 @@ class UserError(Exception):
 
 
 def told(error: OSError | MemoryError) -> str | None:
-    """What a machine has refused, in a line: the path, the reason, what is whole, what would help; None: something else.
+    """What a machine has refused, in a line: path, reason, what is whole, what would help; None: something else.
 
     HDF5's errors name the reason in their text alone.
     """

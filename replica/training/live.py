@@ -39,7 +39,7 @@ class Live:
     Parameters
     ----------
     folder
-        Such as live/mnist_mlp; what an earlier run left in it is removed. Where it cannot be written, a warning says so.
+        Such as live/mnist_mlp; what an earlier run left in it is removed. A warning where it cannot be written.
     models
         The folder that the runs' folders lie in, such as models/mnist_mlp.
     """
