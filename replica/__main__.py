@@ -10,7 +10,7 @@ from typing import Annotated, Any
 import typer
 
 from replica.common import kernels, parameters
-from replica.common.errors import UserError
+from replica.common.errors import UserError, told
 
 app = typer.Typer(
     no_args_is_help=True, rich_markup_mode="markdown", pretty_exceptions_enable=False, help=__doc__, add_completion=True
@@ -34,6 +34,19 @@ def check() -> None:
     Example: `replica check && dvc repro`
     """
     check_all(parameters.declared())
+
+
+@app.command()
+def repair() -> None:
+    """Put right what a kill has left of DVC's own files: a dvc.lock cut short, an unreadable .dvc/tmp/rwlock.
+
+    `replica check` and `replica repro` do so by themselves; `dvc repro` reads the second before anything of ours runs.
+
+    Example: `replica repair && dvc repro`
+    """
+    from replica.commands import repair
+
+    repair.report(parameters.declared())
 
 
 @app.command()
@@ -258,9 +271,15 @@ def seconds() -> None:
 
 
 def check_all(declared: dict[str, Any]) -> None:
-    """Check what is declared and, unless a stage asks, one's own data: a stage works on the copy that was declared."""
+    """Check what is declared and, unless a stage asks, one's own data: a stage works on the copy that was declared.
+
+    What a kill has left of DVC's files is put right first, and told.
+    """
+    from replica.commands import repair
     from replica.schema import check
 
+    for line in repair.repair(declared):
+        print(line, file=sys.stderr)
     check.check(declared)
     if "DVC_STAGE" not in os.environ and any("path" in entry for entry in declared["datasets"].values()):
         from replica.commands import dataset
@@ -274,6 +293,10 @@ def main() -> None:
         app()
     except UserError as error:
         sys.exit("\n".join(f"error: {line}" for line in str(error).splitlines()))
+    except (OSError, MemoryError) as error:
+        if (line := told(error)) is None:
+            raise
+        sys.exit(f"error: {line}")
 
 
 if __name__ == "__main__":

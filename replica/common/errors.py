@@ -1,5 +1,43 @@
 """The one error a user may see: a line that says what is wrong, where, and what would be right."""
 
+from __future__ import annotations
+
+import errno
+import os
+import re
+
+MACHINE = {  # what the machine refuses, no program's mistake
+    errno.ENOSPC: "free some space, and run it again",
+    errno.EDQUOT: "free some space, and run it again",
+    errno.EROFS: "make it writable, and run it again",
+    errno.EACCES: "make it yours, and run it again",
+    errno.EPERM: "make it yours, and run it again",
+    errno.ENOTDIR: "a file stands where a folder must; move it away, and run it again",
+    errno.EEXIST: "a file stands where a folder must; move it away, and run it again",
+    errno.EISDIR: "a folder stands where a file must; move it away, and run it again",
+    errno.EIO: "look after the disk, and run it again",
+    errno.EMFILE: "allow more open files (ulimit -n), and run it again",
+    errno.ENOMEM: "allow more memory (ulimit -v), or run fewer at once (--jobs)",
+}
+WHOLE = "what was there before is whole, and nothing half-written has taken its place"
+
 
 class UserError(Exception):
     """A mistake in the input. Its message is shown as it stands, without a traceback."""
+
+
+def told(error: OSError | MemoryError) -> str | None:
+    """What a machine has refused, in a line: path, reason, what is whole, what would help; None: something else.
+
+    HDF5's errors name the reason in their text alone.
+    """
+    number = errno.ENOMEM if isinstance(error, MemoryError) else error.errno
+    if number is None and (found := re.search(r"errno = (\d+)", str(error))):
+        number = int(found[1])
+    if number not in MACHINE:
+        return None
+    name = getattr(error, "filename2", None) or getattr(error, "filename", None)
+    if name is None and (found := re.search(r"(?:filename|name) = '([^']+)'", str(error))):
+        name = found[1]
+    place = f"{os.path.relpath(os.fsdecode(name))}: " if isinstance(name, str | bytes | os.PathLike) else ""
+    return f"{place}{os.strerror(number)}; {WHOLE}; {MACHINE[number]}"

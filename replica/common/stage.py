@@ -1,16 +1,25 @@
-"""How every stage starts: one optional ITEM on the command line, one line on stderr for a user's mistake."""
+"""How every stage starts: one optional ITEM on the command line, one line on stderr for what a user can mend.
+
+A stage ends with what started it: with DVC or with `replica repro`, however that ends.
+"""
 
 from __future__ import annotations
 
 import sys
 from collections.abc import Callable
 
-from replica.common.errors import UserError
+from replica.common import processes
+from replica.common.errors import UserError, told
 
 
 def run(main: Callable[..., None]) -> None:
-    """Call `main` with the command line's words; a `UserError` becomes `error: …` and exit status 1."""
+    """Call `main` with the command line's words; what a user can mend becomes `error: …` and exit status 1."""
+    processes.follow()
     try:
         main(*sys.argv[1:])
     except UserError as error:
         sys.exit(f"error: {error}")
+    except (OSError, MemoryError) as error:
+        if (line := told(error)) is None:
+            raise
+        sys.exit(f"error: {line}")

@@ -8,8 +8,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from replica.common import arrays, files, kernels
-from replica.training import runs, stopping
+from replica.common import arrays, files, kernels, processes
+from replica.common.errors import UserError
+from replica.training import resume, runs, stopping
 from replica.training.progress import Epochs
 from replica.training.trainer import Rows, Trainer
 
@@ -23,7 +24,7 @@ def train(
     """Train a variant once for each seed that has no run in `folder` yet, and return the seconds by seed.
 
     A seed whose variant, data, code and libraries have not changed since its run was saved is kept as it is, so one
-    more seed trains one more model.
+    more seed trains one more model. A run that was killed goes on from its last saved epoch.
 
     Parameters
     ----------
@@ -40,10 +41,16 @@ def train(
     Raises
     ------
     UserError
-        Where TensorFlow has been loaded with other kernels than the variant's.
+        Where TensorFlow has been loaded with other kernels than the variant's; where another process writes the folder,
+        or has written to it.
     """
+    kernels.use(settings["kernels"])
+    with processes.sole(folder):
+        return _train(title, settings, folder, log)
+
+
+def _train(title: str, settings: dict[str, Any], folder: Path, log: Callable[[Path, Rows], None]) -> dict[int, float]:
     variant = dict(settings)
-    kernels.use(variant["kernels"])
     early = variant.get("early_stopping")
     seeds = variant.pop("seeds")
     data = arrays.load(variant["dataset"])
@@ -63,17 +70,26 @@ def train(
             log(run, [row[:4] for row in files.history(run, seed)])
             continue
         trainer = Trainer(variant, x, y, len(data.classes), seed)
-        history: Rows = []
-        began = time.perf_counter()
-        with Epochs(f"{title}, seed {seed}", trainer.epochs, len(x)) as shown:
-            for rows in trainer.fit(watched, shown.step):
+        saved = resume.Resume(run, mark)
+        after, history, before, state = saved.found() or resume.Reached(0, [], 0.0, [])
+        if after:
+            trainer.restore(after, state)
+            print(f"{title}, seed {seed}  goes on after epoch {after}/{trainer.epochs}", flush=True)
+            log(run, history)
+        began = time.perf_counter() - before
+        with Epochs(f"{title}, seed {seed}", trainer.epochs, len(x), after) as shown:
+            for rows in trainer.fit(watched, shown.step, after):
                 history += rows
                 shown.line(rows)
                 log(run, rows)
                 if early and stopping.stopped(history, **early):
                     break
+                saved.save(trainer, history, time.perf_counter() - began)
         seconds[seed] = time.perf_counter() - began
         runs.save(run, trainer, history, images, mark)
+    if runs.missing(folder, seeds, mark):
+        raise UserError(f"{folder}: another process has written to it meanwhile; run the stage again")
+    resume.clear(folder)
     part = folder / ".settings.json"
     part.write_text(json.dumps(settings, indent=2) + "\n")
     part.replace(folder / "settings.json")

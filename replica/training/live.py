@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
+import sys
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
 from itertools import groupby
 from pathlib import Path
 from typing import Any
@@ -14,6 +16,7 @@ from replica.common.imports import without
 
 with without("pandas"):
     import dvclive
+    from dvclive.error import DvcLiveError
     from dvclive.vscode import cleanup_dvclive_step_completed, mark_dvclive_step_completed
 
 os.environ["DVC_STUDIO_OFFLINE"] = "true"  # who has an account there would have each step posted
@@ -36,7 +39,7 @@ class Live:
     Parameters
     ----------
     folder
-        Such as live/mnist_mlp; what an earlier run left in it is removed.
+        Such as live/mnist_mlp; what an earlier run left in it is removed. A warning where it cannot be written.
     models
         The folder that the runs' folders lie in, such as models/mnist_mlp.
     """
@@ -44,14 +47,26 @@ class Live:
     def __init__(self, folder: Path, models: Path) -> None:
         self.folder, self.models, self.declared = folder, models, folder / "dvc.yaml"
         self.curves: dict[str, None] = {}
-        self.live = Files(str(folder), save_dvc_exp=False, dvcyaml=None)
+        self.live: Files | None = None
+        with self._or_not_at_all():
+            self.live = Files(str(folder), save_dvc_exp=False, dvcyaml=None)
+
+    @contextmanager
+    def _or_not_at_all(self) -> Iterator[None]:
+        """What cannot be written ends the showing with a warning, and never the training."""
+        try:
+            yield
+        except (OSError, DvcLiveError) as error:
+            print(f"warning: {self.folder}: {error}; nothing more is shown of this run there", file=sys.stderr)
+            self.live = None
 
     def __enter__(self) -> Live:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self.declared.unlink(missing_ok=True)
-        cleanup_dvclive_step_completed()
+        with suppress(OSError):
+            self.declared.unlink(missing_ok=True)
+            cleanup_dvclive_step_completed()
 
     def log(self, run: Path, rows: Iterable[tuple[Any, ...]]) -> None:
         """Add a run's history rows (epoch, value, metric, data), of an epoch or of many; 6 digits are kept.
@@ -61,17 +76,20 @@ class Live:
         run
             Its folder, such as models/mnist_mlp/seed-0.
         """
+        if not self.live:
+            return
         known = len(self.curves)
-        for epoch, values in groupby(rows, key=lambda row: row[0]):
-            self.live.step = epoch
-            for _, value, metric, data in values:
-                name = (run.relative_to(self.models) / data / metric).as_posix()
-                self.curves[name] = None
-                self.live.log_metric(name, float(f"{value:.6g}"))
-        self.live.make_summary()
-        mark_dvclive_step_completed(self.live.step)
-        if len(self.curves) > known:
-            self.declare()
+        with self._or_not_at_all():
+            for epoch, values in groupby(rows, key=lambda row: row[0]):
+                self.live.step = epoch
+                for _, value, metric, data in values:
+                    name = (run.relative_to(self.models) / data / metric).as_posix()
+                    self.curves[name] = None
+                    self.live.log_metric(name, float(f"{value:.6g}"))
+            self.live.make_summary()
+            mark_dvclive_step_completed(self.live.step)
+            if len(self.curves) > known:
+                self.declare()
 
     def declare(self) -> None:
         """Tell DVC of the values, and of the curves: one plot a metric, all data and runs over each other."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import platform
+import sys
 from pathlib import Path
 
 from replica.common import files
@@ -13,9 +14,20 @@ from replica.common import files
 def record(file: Path, seconds: dict[int, float], seeds: list[int]) -> None:
     """Add a variant's seconds of training by seed to its file, and drop seeds that are no longer asked for.
 
-    `train_seconds` is their mean. The CPU's kind is kept as well, without which seconds say little.
+    `train_seconds` is their mean. The CPU's kind is kept as well, without which seconds say little. A file that cannot
+    be read or written is a warning: the runs themselves lose nothing.
     """
-    known = json.loads(file.read_text())["seeds"] if file.exists() else {}
+    try:
+        _record(file, seconds, seeds)
+    except OSError as error:
+        print(f"warning: {file}: {error.strerror}; the seconds of this training are not kept", file=sys.stderr)
+
+
+def _record(file: Path, seconds: dict[int, float], seeds: list[int]) -> None:
+    try:
+        known = json.loads(file.read_text())["seeds"] if file.exists() else {}
+    except (ValueError, KeyError):  # a full disk's
+        known = {}
     known = {str(seed): seconds.get(seed, known.get(str(seed))) for seed in seeds}
     measured = {seed: round(value, 3) for seed, value in known.items() if value is not None}
     if not measured:

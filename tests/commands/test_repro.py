@@ -349,6 +349,107 @@ def test_a_killed_driver_leaves_no_stale_lock(repository: Callable[..., Path]) -
     assert (root / "last.txt").read_text() == "last.txt\nwhole"
 
 
+def test_the_next_run_ends_what_a_killed_driver_has_left(
+    repository: Callable[..., Path], repro: Callable[..., tuple[int, str]], tmp_path: Path
+) -> None:
+    root, elsewhere = (repository(SLOW, name, slow_py=SLOW_PY) for name in ("project", "elsewhere"))
+    pids = {}
+    for each in (root, elsewhere):
+        (each / "hold").write_text("stubborn")
+        assert interrupt(each, [signal.SIGKILL]) == -signal.SIGKILL
+        pids[each] = [int(pid) for pid in (each / "pids").read_text().split()]
+        (each / "hold").unlink()
+    assert all(alive(pid) for pid in (*pids[root], *pids[elsewhere]))  # no stages of ours, which end by themselves
+    assert repro(root)[0] == 0
+    assert not any(alive(pid) for pid in pids[root])
+    assert all(alive(pid) for pid in pids[elsewhere])
+    assert repro(elsewhere)[0] == 0
+    assert not any(alive(pid) for pid in pids[elsewhere])
+
+
+STAGE_PY = """
+import os, pathlib, sys, time
+from replica.common import stage
+
+def main():
+    pathlib.Path("pids").write_text(str(os.getpid()))
+    time.sleep(100)
+
+stage.run(main)
+"""
+
+
+@pytest.mark.parametrize("how", ["driver", "dvc"])
+def test_a_stage_ends_with_what_started_it(repository: Callable[..., Path], how: str) -> None:
+    root = repository("stages: {slow: {cmd: PYTHON stage.py && true, deps: [stage.py]}}", stage_py=STAGE_PY)
+    command = [sys.executable, "-c", DRIVER] if how == "driver" else [sys.executable, "-m", "dvc", "repro", "-q"]
+    process = subprocess.Popen(command, cwd=root, env={**os.environ, "PYTHONPATH": str(ROOT)})
+    until = time.monotonic() + 30
+    while not ((root / "pids").exists() and (root / "pids").read_text()):
+        assert time.monotonic() < until
+        time.sleep(0.02)
+    pid = int((root / "pids").read_text())
+    time.sleep(0.3)
+    assert alive(pid)
+    process.kill()
+    process.wait()
+    until = time.monotonic() + 3
+    while alive(pid):
+        assert time.monotonic() < until
+        time.sleep(0.02)
+
+
+@pytest.fixture
+def disk(tmp_path: Path) -> Iterator[Path]:
+    """A small file system of its own; where none can be mounted the test is skipped."""
+    folder = tmp_path / "disk"
+    folder.mkdir()
+    done = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=256k", "none", folder], capture_output=True, text=True, check=False
+    )
+    if done.returncode:
+        pytest.skip(f"only root mounts a small disk: {done.stderr.strip()}")
+    yield folder
+    subprocess.run(["umount", "--lazy", folder], check=True)
+
+
+BIG = """
+stages:
+  big: {cmd: head -c 400000 /dev/urandom > big.bin, outs: [big.bin]}
+  folder: {cmd: mkdir -p parts && head -c 400000 /dev/urandom > parts/a && echo b > parts/b, outs: [parts]}
+  after: {cmd: wc -c < big.bin > after.txt, deps: [big.bin], outs: [after.txt]}
+"""
+
+
+def test_a_full_disk_under_the_cache_fails_the_stage(
+    repository: Callable[..., Path], repro: Callable[..., tuple[int, str]], disk: Path
+) -> None:
+    root = repository(BIG)
+    shutil.rmtree(root / ".dvc/cache", ignore_errors=True)
+    (root / ".dvc/cache").symlink_to(disk)
+    status, text = repro(root)
+    assert status == 1
+    for name in ("big", "folder"):
+        assert re.search(f"failed: {name}: DVC's cache could not take the outputs: No space left on device; ", text)
+    assert "not run: after, which needs big" in text
+    assert not (root / "dvc.lock").exists()
+    (root / ".dvc/cache").unlink()
+    assert repro(root)[0] == 0
+    dvc(root, "checkout", "-q")
+    assert started(repro(root)[1]) == []
+
+
+def test_dvc_s_temporary_folder_may_lie_on_another_disk(
+    repository: Callable[..., Path], repro: Callable[..., tuple[int, str]], disk: Path
+) -> None:
+    root = repository(PIPELINE, params_yaml=PARAMS)
+    (root / ".dvc/tmp").rename(root / ".dvc/before")
+    (root / ".dvc/tmp").symlink_to(disk)
+    assert repro(root)[0] == 0
+    assert started(repro(root)[1]) == []
+    assert not list(root.glob(".dvc.lock*"))
+
+
 def test_mistakes_are_told_in_one_line(
     repository: Callable[..., Path], repro: Callable[..., tuple[int, str]], tmp_path: Path
 ) -> None:

@@ -11,7 +11,7 @@ from conftest import ROOT
 
 STAGES = yaml.safe_load((ROOT / "dvc.yaml").read_text())["stages"]
 ONCE = {"surface", "choose", "report", "sample"}  # stages that run once each may use more than three rooms
-LONG: set[str] = set()  # files past 300 lines, with the reason beside
+LONG = {"replica/__main__.py": "every command, its options and its help, and nothing else"}  # past 300 lines, and why
 
 
 def file_of(module: str) -> Path | None:
@@ -109,7 +109,7 @@ def test_tests_mirror_the_rooms():
 
 def test_no_file_is_past_300_lines():
     lengths = {str(file.relative_to(ROOT)): len(file.read_text().splitlines()) for file in FILES}
-    assert {name for name, lines in lengths.items() if lines > 300} == LONG
+    assert {name for name, lines in lengths.items() if lines > 300} == LONG.keys()
 
 
 def test_one_file_imports_tensorflow_and_one_room_uses_it():

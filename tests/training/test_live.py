@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import yaml
 
-from replica.training import experiment
+from replica.training import experiment, timings
 from replica.training.live import Live
 
 FOLDER, MODELS = Path("live/tiny"), Path("models/tiny")
@@ -108,3 +108,31 @@ def test_searches_name_the_trial(variant):
     with Live(FOLDER, MODELS) as live:
         live.log(MODELS / "trial-3/seed-0", [(1, 0.5, "accuracy", "validation")])
     assert json.loads((FOLDER / "metrics.json").read_text())["trial-3"] == {"seed-0": {"validation": {"accuracy": 0.5}}}
+
+
+@pytest.mark.parametrize("when", ["before", "meanwhile"])
+def test_a_folder_that_cannot_be_written_costs_a_warning_and_nothing_of_the_training(variant, when, capsys):
+    undisturbed = train(variant, [0]) and (MODELS / "seed-0/model.weights.h5").read_bytes()
+    shutil.rmtree(MODELS)
+    shutil.rmtree("live")
+    if when == "before":
+        Path("live").touch()
+        assert set(train(variant, [0])) == {0}
+    else:
+        with Live(FOLDER, MODELS) as live:
+            (FOLDER / "plots").touch()
+            experiment.train("tiny", {**variant, "seeds": [0]}, MODELS, live.log)
+    assert capsys.readouterr().err.count("warning: live/tiny: ") == 1
+    assert (MODELS / "seed-0/model.weights.h5").read_bytes() == undisturbed
+
+
+def test_seconds_that_cannot_be_kept_cost_a_warning(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    Path("timings").touch()
+    timings.record(Path("timings/tiny.json"), {0: 1.0}, [0])
+    assert "warning: timings/tiny.json: " in capsys.readouterr().err
+    Path("timings").unlink()
+    timings.record(Path("timings/tiny.json"), {0: 1.0}, [0])
+    Path("timings/tiny.json").write_text("{")  # as a full disk leaves it
+    timings.record(Path("timings/tiny.json"), {0: 2.0}, [0])
+    assert json.loads(Path("timings/tiny.json").read_text())["train_seconds"] == 2.0

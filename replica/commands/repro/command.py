@@ -15,6 +15,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
+from replica.common import processes
+
 
 class Ended(NamedTuple):
     """How a stage's commands ended: the last one's place and exit status, and the seconds of all."""
@@ -33,6 +35,7 @@ def execute(run: str, commands: list[str | list[str]], cwd: str, env: dict[str, 
     """Run `commands` in turn until one fails, each in a process group of its own, their output in the file `log`."""
     began = time.monotonic()
     place, status = 0, 0
+    env = {**env, processes.PARENT: str(os.getpid())}
     with Path(log).open("wb") as file:
         for place, command in enumerate(commands):
             with _guard:  # between the look at _stopped and the entry in _running no stop may slip through

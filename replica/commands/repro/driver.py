@@ -14,13 +14,15 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from dvc import output
 from dvc.exceptions import DvcException
 from dvc.log import logger
 from dvc.repo import Repo, lock_repo
 from dvc.stage import run as dvc_run
 from dvc.stage.exceptions import StageCmdFailedError
+from dvc_data.hashfile import transfer as dvc_transfer
 from rich.console import Console
 
 from replica.commands.repro.contexts import let_go, quiet, replaced
@@ -31,14 +33,27 @@ from replica.commands.repro.plan import Longest, Plan
 from replica.commands.repro.shortcuts import files_locked_once, files_parsed_once
 from replica.commands.repro.summary import Outcome, counts, tell, write_timeline
 from replica.commands.repro.workers import Stop, Workers
+from replica.common import processes
 from replica.common.errors import UserError
 
 if TYPE_CHECKING:
     from dvc.stage import Stage
+    from dvc_data.hashfile.transfer import TransferResult
 
 
 class InterruptedStageError(Exception):
     """The user stopped the run while this stage's command ran."""
+
+
+def transferred(*objects: Any, **options: Any) -> TransferResult:
+    """DVC's copying to its cache; what that cannot copy DVC logs, and records the stage as if it were there."""
+    refused: list[BaseException] = []
+    with replaced(dvc_transfer, "_log_exception", lambda _, error: refused.append(error)):
+        result = dvc_transfer.transfer(*objects, **options)
+    if refused:
+        reason = getattr(refused[0], "strerror", None) or refused[0]
+        raise DvcException(f"DVC's cache could not take the outputs: {reason}; they lie whole where they were made")
+    return result
 
 
 def reproduce(
@@ -88,6 +103,7 @@ def reproduce(
         try:
             repo = stack.enter_context(Repo())
             stack.enter_context(lock_repo(repo))
+            processes.end_orphans(Path(repo.root_dir))
             stack.enter_context(repo.scm_context())
             stack.enter_context(files_parsed_once())
             stack.enter_context(quiet())
@@ -128,7 +144,8 @@ class Driver:
         # DVC runs a stage's command as `unlocked_repo(cmd_run)(stage)`: here its lock is kept, and a worker runs it
         kept = replaced(dvc_run, "unlocked_repo", lambda run: run)
         on_worker = replaced(dvc_run, "cmd_run", self._run_command)
-        with ThreadPoolExecutor(self.workers.jobs) as pool, kept, on_worker, self.display:
+        whole = replaced(output, "otransfer", transferred)
+        with ThreadPoolExecutor(self.workers.jobs) as pool, kept, on_worker, whole, self.display:
             try:
                 self._loop(pool)
                 self.lockfiles.close()

@@ -6,7 +6,6 @@ import shutil
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -53,7 +52,7 @@ class Lockfiles:
         self.unsaved.sort(key=self.place.__getitem__)
         for path, file in self.files.items():
             stages = [stage for stage in self.unsaved if stage.path == path]
-            with replaced(dvcfile, "modify_yaml", partial(modify_whole, folder=file.repo.tmp_dir)):
+            with replaced(dvcfile, "modify_yaml", modify_whole):
                 file.dump_stages(stages, update_pipeline=False)
             known = set(self.before[path]) | {stage.name for stage in self.added.get(path, ())}
             self.added.setdefault(path, []).extend(stage for stage in stages if stage.name not in known)
@@ -68,16 +67,16 @@ class Lockfiles:
             ordered = sorted(stages, key=self.place.__getitem__)
             if ordered != stages:
                 file = self.files[path]
-                with modify_whole(file._lockfile.path, folder=file.repo.tmp_dir) as contents:
+                with modify_whole(file._lockfile.path) as contents:
                     entries = contents["stages"]
                     for stage in ordered:
                         entries[stage.name] = entries.pop(stage.name)
 
 
 @contextmanager
-def modify_whole(path: str, fs: Any = None, *, folder: str) -> Iterator[dict[str, Any]]:
-    """DVC's `modify_yaml`, but the file is written in `folder` and then moved: a kill never leaves half of it."""
-    part = Path(folder, Path(path).name)
+def modify_whole(path: str, fs: Any = None) -> Iterator[dict[str, Any]]:
+    """DVC's `modify_yaml`, but the file is written beside and then renamed: a kill never leaves half of it."""
+    part = Path(path).with_name(f".{Path(path).name}.part")  # .dvc/tmp may lie on another disk, which can't rename
     if Path(path).exists():
         shutil.copyfile(path, part)
     else:
