@@ -293,7 +293,7 @@ def main() -> None:
         app()
     except UserError as error:
         sys.exit("\n".join(f"error: {line}" for line in str(error).splitlines()))
-    except (OSError, MemoryError) as error:
+    except Exception as error:
         if (line := told(error)) is None:
             raise
         sys.exit(f"error: {line}")
