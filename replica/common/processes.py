@@ -100,7 +100,7 @@ def sole(folder: Path) -> Iterator[None]:
             if _lock(handle) and os.path.samestat(os.fstat(handle), folder.stat()):
                 break
             if time.monotonic() > until:
-                raise UserError(f"{folder}: {_holder(handle)} is writing it; wait for its end, or end it")
+                raise UserError(f"{folder}: {holder(folder)} is writing it; wait for its end, or end it")
             os.close(handle)
         except FileNotFoundError:  # removed meanwhile
             os.close(handle)
@@ -124,10 +124,10 @@ def _lock(handle: int) -> bool:
     return True
 
 
-def _holder(handle: int) -> str:
-    """Who has locked a file, in words."""
-    inode = os.fstat(handle).st_ino
+def holder(file: Path) -> str:
+    """Who has locked a file or a folder, in words."""
     with suppress(OSError):
+        inode = file.stat().st_ino
         for line in Path("/proc/locks").read_text().splitlines():
             words = line.split()
             if words[1] == "FLOCK" and words[5].endswith(f":{inode}"):

@@ -1,4 +1,4 @@
-"""What the machine refuses is a line: the path, the reason, what is whole, what would help; a mistake of ours is not."""
+"""What the machine refuses is a line: path, reason, what is whole, what would help; a mistake of ours is not."""
 
 import errno
 import os
