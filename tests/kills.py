@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import itertools
+import json
 import os
 import random
 import shutil
@@ -22,6 +23,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import psutil
+import yaml
 
 HEALS = [["replica", "repair"], ["dvc", "repro"]]
 
@@ -53,10 +55,16 @@ class Round(NamedTuple):
 
 
 def contents(folder: Path) -> dict[str, bytes]:
-    """Every file but git's, DVC's own and those that hold seconds."""
+    """Every file but git's, DVC's own and those that hold seconds; of dvc.lock the entries, sorted.
+
+    DVC puts a stage's first entry at the end, whenever that is made; those of a committed dvc.lock keep their places.
+    """
     own = (".git", ".dvc", "timings", "live", "__pycache__")
     files = {file.relative_to(folder): file for file in folder.rglob("*") if file.is_file()}
-    return {str(name): file.read_bytes() for name, file in files.items() if not set(own) & set(name.parts)}
+    found = {str(name): file.read_bytes() for name, file in files.items() if not set(own) & set(name.parts)}
+    if "dvc.lock" in found:
+        found["dvc.lock"] = json.dumps(yaml.safe_load(found["dvc.lock"]), sort_keys=True).encode()
+    return found
 
 
 def stages(process: psutil.Process) -> list[psutil.Process]:
