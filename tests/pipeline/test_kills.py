@@ -57,7 +57,7 @@ def base(tmp_path):
 def test_a_driver_that_is_killed_leaves_nothing_that_the_next_run_does_not_mend(base):
     command = [sys.executable, "-c", DRIVER]
     ways = {"replica repro": kills.Way(command, [command])}
-    for each in kills.rounds(base.folder, 3, time.time_ns(), ways, base.environment()):
+    for each in kills.rounds(base.folder, 2, time.time_ns(), ways, base.environment()):
         assert not each.wrong, each
 
 
