@@ -59,14 +59,17 @@ def follow() -> None:
     """
     if "DVC_STAGE" not in os.environ or not hasattr(os, "pidfd_open") or not Path("/proc/self/environ").exists():
         return
-    with suppress(OSError):  # a kernel or a container that refuses
-        parent = starter("self")
-        watched = None if parent is None else os.pidfd_open(parent)
-        threading.Thread(target=_end_after, args=(parent, watched), daemon=True).start()
+    parent, watched = starter("self"), None
+    with suppress(ProcessLookupError):
+        try:
+            watched = None if parent is None else os.pidfd_open(parent)
+        except PermissionError:  # a container that refuses
+            return
+    threading.Thread(target=_end_after, args=(parent, watched), daemon=True).start()
 
 
 def _end_after(parent: int | None, watched: int | None) -> None:
-    if watched is not None and parent in ancestors("self"):  # else its number may be another's by now
+    if watched is not None and parent in set(ancestors("self")):  # else its number may be another's by now
         select.select([watched], [], [])
     os.kill(os.getpid(), signal.SIGKILL)
 
