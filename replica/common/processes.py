@@ -60,10 +60,12 @@ def follow() -> None:
     if "DVC_STAGE" not in os.environ or not hasattr(os, "pidfd_open") or not Path("/proc/self/environ").exists():
         return
     parent, watched = starter("self"), None
-    with suppress(ProcessLookupError):
+    if parent is not None:
         try:
-            watched = None if parent is None else os.pidfd_open(parent)
-        except PermissionError:  # a container that refuses
+            watched = os.pidfd_open(parent)
+        except ProcessLookupError:
+            pass
+        except OSError:  # a kernel or a container that refuses
             return
     threading.Thread(target=_end_after, args=(parent, watched), daemon=True).start()
 
