@@ -1,6 +1,6 @@
 # The words the README uses. `make` alone lists them.
 .DEFAULT_GOAL := help
-.PHONY: help setup sample repro test emulated lint lock
+.PHONY: help setup sample repro test emulated long lint lock
 PYTHON ?= python3
 BIN := .venv/bin
 # DVC starts the stages as `python -m …`: the environment's own comes first.
@@ -39,6 +39,9 @@ test: setup ## The tests
 
 emulated: setup ## The same bytes on three emulated CPUs, four minutes (needs qemu-user)
 	@python -m pytest -m emulated
+
+long: setup ## A hundred kills at random moments, twenty rounds of everything at once: hours
+	@python -m pytest -m long -n0 -s
 
 lint: setup ## Lint, format and types
 	@ruff check . && ruff format --check . && mypy

@@ -271,15 +271,11 @@ def seconds() -> None:
 
 
 def check_all(declared: dict[str, Any]) -> None:
-    """Check what is declared and, unless a stage asks, one's own data: a stage works on the copy that was declared.
-
-    What a kill has left of DVC's files is put right first, and told.
-    """
+    """Check what is declared and, unless a stage asks, one's own data: a stage works on the copy that was declared."""
     from replica.commands import repair
     from replica.schema import check
 
-    for line in repair.repair(declared):
-        print(line, file=sys.stderr)
+    repair.mend(declared)
     check.check(declared)
     if "DVC_STAGE" not in os.environ and any("path" in entry for entry in declared["datasets"].values()):
         from replica.commands import dataset
@@ -293,7 +289,7 @@ def main() -> None:
         app()
     except UserError as error:
         sys.exit("\n".join(f"error: {line}" for line in str(error).splitlines()))
-    except (OSError, MemoryError) as error:
+    except Exception as error:
         if (line := told(error)) is None:
             raise
         sys.exit(f"error: {line}")

@@ -11,6 +11,7 @@ import json
 import os
 import re
 import subprocess
+import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -146,6 +147,12 @@ def dvc_locked() -> Iterator[bool]:
         yield True
     finally:
         lock.close()
+
+
+def mend(declared: dict[str, Any]) -> None:
+    """Repair, and say on standard error what that was."""
+    for line in repair(declared):
+        print(line, file=sys.stderr)
 
 
 def report(declared: dict[str, Any]) -> None:

@@ -19,20 +19,27 @@ MACHINE = {  # what the machine refuses, no program's mistake
     errno.EMFILE: "allow more open files (ulimit -n), and run it again",
     errno.ENOMEM: "allow more memory (ulimit -v), or run fewer at once (--jobs)",
 }
-WHOLE = "what was there before is whole, and nothing half-written has taken its place"
+MAP = "failed to map segment"  # of a library, under `ulimit -v`
+WHOLE = "nothing of this is recorded as done, and what was recorded before is whole"
 
 
 class UserError(Exception):
     """A mistake in the input. Its message is shown as it stands, without a traceback."""
 
 
-def told(error: OSError | MemoryError) -> str | None:
+def told(error: Exception) -> str | None:
     """What a machine has refused, in a line: path, reason, what is whole, what would help; None: something else.
 
-    HDF5's errors name the reason in their text alone.
+    HDF5's errors name the reason in their text alone, TensorFlow's and the linker's are of their own kinds.
     """
-    number = errno.ENOMEM if isinstance(error, MemoryError) else error.errno
-    if number is None and (found := re.search(r"errno = (\d+)", str(error))):
+    number = getattr(error, "errno", None)
+    if isinstance(error, MemoryError) or type(error).__name__ == "ResourceExhaustedError" or MAP in str(error):
+        number = errno.ENOMEM
+    elif (
+        number is None
+        and isinstance(error, OSError | RuntimeError)
+        and (found := re.search(r"errno = (\d+)", str(error)))
+    ):
         number = int(found[1])
     if number not in MACHINE:
         return None

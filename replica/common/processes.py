@@ -59,14 +59,19 @@ def follow() -> None:
     """
     if "DVC_STAGE" not in os.environ or not hasattr(os, "pidfd_open") or not Path("/proc/self/environ").exists():
         return
-    with suppress(OSError):  # a kernel or a container that refuses
-        parent = starter("self")
-        watched = None if parent is None else os.pidfd_open(parent)
-        threading.Thread(target=_end_after, args=(parent, watched), daemon=True).start()
+    parent, watched = starter("self"), None
+    if parent is not None:
+        try:
+            watched = os.pidfd_open(parent)
+        except ProcessLookupError:
+            pass
+        except OSError:  # a kernel or a container that refuses
+            return
+    threading.Thread(target=_end_after, args=(parent, watched), daemon=True).start()
 
 
 def _end_after(parent: int | None, watched: int | None) -> None:
-    if watched is not None and parent in ancestors("self"):  # else its number may be another's by now
+    if watched is not None and parent in set(ancestors("self")):  # else its number may be another's by now
         select.select([watched], [], [])
     os.kill(os.getpid(), signal.SIGKILL)
 
@@ -100,7 +105,7 @@ def sole(folder: Path) -> Iterator[None]:
             if _lock(handle) and os.path.samestat(os.fstat(handle), folder.stat()):
                 break
             if time.monotonic() > until:
-                raise UserError(f"{folder}: {_holder(handle)} is writing it; wait for its end, or end it")
+                raise UserError(f"{folder}: {holder(folder)} is writing it; wait for its end, or end it")
             os.close(handle)
         except FileNotFoundError:  # removed meanwhile
             os.close(handle)
@@ -124,10 +129,10 @@ def _lock(handle: int) -> bool:
     return True
 
 
-def _holder(handle: int) -> str:
-    """Who has locked a file, in words."""
-    inode = os.fstat(handle).st_ino
+def holder(file: Path) -> str:
+    """Who has locked a file or a folder, in words."""
     with suppress(OSError):
+        inode = file.stat().st_ino
         for line in Path("/proc/locks").read_text().splitlines():
             words = line.split()
             if words[1] == "FLOCK" and words[5].endswith(f":{inode}"):

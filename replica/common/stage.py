@@ -19,7 +19,7 @@ def run(main: Callable[..., None]) -> None:
         main(*sys.argv[1:])
     except UserError as error:
         sys.exit(f"error: {error}")
-    except (OSError, MemoryError) as error:
+    except Exception as error:
         if (line := told(error)) is None:
             raise
         sys.exit(f"error: {line}")

@@ -12,7 +12,7 @@ import sys
 import time
 import zipfile
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -63,7 +63,7 @@ class Resume:
         part = self.file.with_suffix(".part")
         try:
             with part.open("wb") as out:
-                arrays = {f"state-{number}": array for number, array in enumerate(state)}
+                arrays: dict[str, Any] = {f"state-{number}": array for number, array in enumerate(state)}
                 np.savez(out, told=np.array(json.dumps({**told, "history": history})), **arrays)
             part.replace(self.file)
         except OSError as error:

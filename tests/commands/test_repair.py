@@ -1,6 +1,7 @@
 """What a kill leaves of DVC's own files, put right: in text for every place of a cut, and in a real repository."""
 
 import os
+import shutil
 import subprocess
 import sys
 
@@ -74,16 +75,30 @@ def test_what_is_gone_on_purpose_stays_gone():
     assert repair.restored(without, "", NAMES) is None
 
 
+@pytest.fixture(scope="module")
+def once(tmp_path_factory):
+    """A git and DVC repository whose pipeline has run, committed."""
+    folder = tmp_path_factory.mktemp("once") / "project"
+    folder.mkdir()
+    (folder / "dvc.yaml").write_text(PIPELINE)
+    (folder / "params.yaml").write_text("variants: {a: 1}\n")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        patch.setenv("DVC_NO_ANALYTICS", "1")
+        patch.setenv("DVC_SITE_CACHE_DIR", str(folder.parent / "site"))
+        for words in ("git init -q", "dvc init -q", "dvc repro -q", "git add -A", "git commit -qm Run"):
+            run(*words.split())
+    return folder
+
+
 @pytest.fixture
-def repository(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
+def repository(once, tmp_path, monkeypatch):
+    folder = tmp_path / "project"
+    shutil.copytree(once, folder)
+    monkeypatch.chdir(folder)
     monkeypatch.setenv("DVC_NO_ANALYTICS", "1")
     monkeypatch.setenv("DVC_SITE_CACHE_DIR", str(tmp_path / "site"))
-    (tmp_path / "dvc.yaml").write_text(PIPELINE)
-    (tmp_path / "params.yaml").write_text("variants: {a: 1}\n")
-    for words in ("git init -q", "dvc init -q", "dvc repro -q", "git add -A", "git commit -qm Run"):
-        run(*words.split())
-    return tmp_path
+    return folder
 
 
 def run(*words, check=True):

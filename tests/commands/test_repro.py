@@ -464,7 +464,8 @@ def test_mistakes_are_told_in_one_line(
     (tmp_path / "elsewhere").mkdir()
     with pytest.raises(UserError, match="you are not inside of a DVC repository"):
         repro(tmp_path / "elsewhere")
-    with Repo(str(root)).lock, pytest.raises(UserError, match=r"^Unable to acquire lock[^\n]*$"):
+    held = rf"^Unable to acquire lock[^\n]* Here process {os.getpid()} \([^\n]*\) has it\.$"
+    with Repo(str(root)).lock, pytest.raises(UserError, match=held):
         repro(root)
     (root / "dvc.yaml").write_text("stages: [")
     with pytest.raises(UserError, match=r"^[^\n]*dvc.yaml[^\n]*$"):

@@ -111,7 +111,10 @@ def reproduce(
             stop = stack.enter_context(Stop())
             stack.enter_context(files_locked_once(repo, plan.steps))
         except DvcException as error:
-            raise UserError(" ".join(str(error).split())) from error
+            words = " ".join(str(error).split())
+            if words.startswith("Unable to acquire lock"):
+                words += f" Here {processes.holder(Path(repo.tmp_dir, 'lock'))} has it."
+            raise UserError(words) from error
         folder = Path(repo.tmp_dir) / "replica"
         (folder / "logs").mkdir(parents=True, exist_ok=True)
         workers = Workers(jobs, scheduler, folder / "dask")

@@ -1,0 +1,80 @@
+"""What the machine refuses is a line: path, reason, what is whole, what would help; a mistake of ours is not."""
+
+import errno
+import os
+import subprocess
+import sys
+
+import pytest
+from conftest import ROOT
+
+from replica.common import errors
+
+PROGRAM = """
+import os, resource
+from pathlib import Path
+from replica.common import files, stage
+
+def main(*_):
+    {body}
+
+stage.run(main)
+"""
+
+
+def told(folder, body):
+    done = subprocess.run(
+        [sys.executable, "-c", PROGRAM.format(body=body)],
+        cwd=folder, env={**os.environ, "PYTHONPATH": str(ROOT)}, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 1
+    return done.stderr
+
+
+@pytest.mark.parametrize(
+    ("body", "path", "reason"),
+    [
+        ("files.write_json({}, Path('metrics/a.json'))", "metrics", "File exists"),
+        ("Path('metrics/a/b').mkdir(parents=True)", "metrics/a/b", "Not a directory"),
+        ("Path('folder').write_text('')", "folder", "Is a directory"),
+        ("Path('/proc/none').write_text('')", None, None),
+        (
+            "resource.setrlimit(resource.RLIMIT_AS, (2**30, 2**30)); bytearray(2**34)",
+            "",
+            "Cannot allocate memory",
+        ),
+    ],
+)
+def test_a_stage_tells_it_in_one_line(tmp_path, body, path, reason):
+    (tmp_path / "metrics").touch()
+    (tmp_path / "folder").mkdir()
+    text = told(tmp_path, body)
+    if reason is None:  # no such file: a mistake of ours, which shows where
+        assert "Traceback" in text
+        return
+    assert text.startswith(f"error: {path}: {reason}; " if path else f"error: {reason}; ")
+    assert errors.WHOLE in text
+    assert text.count("\n") == 1
+
+
+@pytest.mark.parametrize(("options", "reason"), [("size=8k", "No space left on device"), ("ro", "Read-only file")])
+def test_a_full_and_a_read_only_disk(tmp_path, options, reason):
+    disk = tmp_path / "metrics"
+    disk.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", options, "none", disk]
+    if subprocess.run(mount, capture_output=True, check=False).returncode:
+        pytest.skip("only root mounts a disk")
+    try:
+        text = told(tmp_path, "Path('metrics/a').write_bytes(bytes(100_000))")
+    finally:
+        subprocess.run(["umount", disk], check=True)
+    assert reason in text
+    assert text.count("\n") == 1
+
+
+def test_hdf5_says_its_reason_in_words_alone():
+    error = OSError("Unable to write (file write failed: filename = 'models/x/model.weights.h5', errno = 28, …)")
+    assert errors.told(error).startswith(f"models/x/model.weights.h5: {os.strerror(errno.ENOSPC)}; ")
+    assert errors.told(ImportError("libtensorflow_cc.so.2: failed to map segment from shared object")) is not None
+    assert errors.told(OSError("something else")) is None
+    assert errors.told(ValueError("errno = 28")) is None
