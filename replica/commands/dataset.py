@@ -15,7 +15,7 @@ from ruamel.yaml.comments import CommentedSeq
 from ruamel.yaml.error import YAMLError
 from ruamel.yaml.scalarstring import SingleQuotedScalarString
 
-from replica.common import parameters
+from replica.common import parameters, reader
 from replica.common.errors import UserError
 from replica.datasets import images, npz, own, pictures
 from replica.datasets.checks import digest
@@ -243,7 +243,7 @@ def written(value: Any) -> Any:
         line = CommentedSeq(map(written, value))
         line.fa.set_flow_style()
         return line
-    if isinstance(value, str) and parameters.Loader("").resolve(yaml.ScalarNode, value, (True, False)) != TEXT:
+    if isinstance(value, str) and reader.Loader("").resolve(yaml.ScalarNode, value, (True, False)) != TEXT:
         return SingleQuotedScalarString(value)
     return value
 

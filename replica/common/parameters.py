@@ -2,30 +2,17 @@
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
 from typing import Any
 
-import yaml
-
+from replica.common import reader
 from replica.common.errors import UserError
 
 # What a settled variant consists of; every other key of an entry is a knob that its network asks for.
 SETTINGS = (
     "kernels", "dataset", "train_examples", "validation", "layers", "phases", "loss", "loss_weights", "optimizer",
-    "epochs", "early_stopping", "batch_size", "seeds",
+    "epochs", "early_stopping", "may_diverge", "batch_size", "seeds",
 )  # fmt: skip
-
-
-class Loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[misc]
-    """PyYAML's fastest loader, with YAML 1.2's numbers: DVC writes 0.00001 as 1e-05, which YAML 1.1 calls a string."""
-
-
-Loader.add_implicit_resolver(
-    "tag:yaml.org,2002:float",
-    re.compile(r"^[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)[eE][-+]?[0-9]+$"),
-    list("-+.0123456789"),
-)
 
 
 def read(path: str | Path = "params.yaml") -> dict[str, Any]:
@@ -37,12 +24,14 @@ def read(path: str | Path = "params.yaml") -> dict[str, Any]:
         Where the file is missing, is not YAML, or has no sections.
     """
     try:
-        with Path(path).open("rb") as file:
-            content = yaml.load(file, Loader) or {}
+        text = Path(path).read_text(encoding="utf-8")
     except FileNotFoundError:
         raise UserError(f"{path}: no such file; run from the project's root") from None
-    except yaml.YAMLError as error:
-        raise UserError(f"{path}: not YAML: {' '.join(str(error).split())}") from None
+    except IsADirectoryError:
+        raise UserError(f"{path}: a folder, where a file was expected") from None
+    except UnicodeDecodeError as error:
+        raise UserError(f"{path}: not YAML: not UTF-8 at byte {error.start}") from None
+    content = reader.load(text, str(path)) or {}
     if not isinstance(content, dict):
         raise UserError(f"{path}: a {type(content).__name__}, where sections were expected")
     return content
@@ -109,7 +98,17 @@ def settled(declared: dict[str, Any], section: str, name: str, drawn: dict[str, 
             found[key] = resolve(whole[key], whole, f"{section}.{name}", f"networks.{whole['network']}.{key}")
     found["layers"] = [found["layers"][place] for place in sorted(found["layers"], key=int)]
     found["seeds"] = list(range(found["seeds"]))
+    for holder, key in ((found, "loss_weights"), *((each, "learning_rate") for each in arguments(found["optimizer"]))):
+        if (
+            type(value := holder.get(key)) is int and abs(value) < 2**53
+        ):  # Keras takes a whole number for one of a type it has not
+            holder[key] = float(value)
     return found
+
+
+def arguments(value: Any) -> list[dict[str, Any]]:
+    """The arguments of `{Name: arguments}`, where it is that."""
+    return [each for each in value.values() if isinstance(each, dict)] if isinstance(value, dict) else []
 
 
 def joined(usual: Any, own: Any) -> Any:

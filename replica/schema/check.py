@@ -14,6 +14,7 @@ from replica.common.errors import UserError
 from replica.common.parameters import entry_of, trial, variant
 from replica.common.parameters import stated as stated_as
 from replica.datasets.declaration import Dataset
+from replica.schema import values
 from replica.schema.entries import DISTRIBUTIONS, Entry, Network, Search, Training, Variant
 from replica.schema.layers import LAYERS, REGULARIZERS, Layer, Shape
 from replica.schema.optimizers import LOSSES, OPTIMIZERS, SCHEDULES
@@ -55,6 +56,7 @@ def datasets(parameters: dict[str, Any]) -> dict[str, Any]:
         With a line for each mistake.
     """
     validate(Parameters, parameters, "")
+    values.names(parameters)
     return {name: validate(Dataset, entry, f"datasets.{name}") for name, entry in parameters["datasets"].items()}
 
 
@@ -178,6 +180,9 @@ def check_settled(
 ) -> list[tuple[str, Layer, Shape]]:
     """Check a variant or trial whose references have been replaced; `places` are its layers' numbers."""
     settled = validate(Variant, entry, where)
+    for key, value in entry.items():
+        by_place = dict(zip(places, value, strict=True)) if key == "layers" else value
+        values.finite(by_place, f"{said.get(key, where)}.{key}")
     require(f"{where}.data.dataset", settled.dataset, declared, "dataset")
     one(OPTIMIZERS, settled.optimizer, f"{said['optimizer']}.optimizer", "optimizer")
     if settled.loss is not None:
@@ -241,9 +246,8 @@ def one(kinds: Mapping[str, type[Named]], value: Any, where: str, noun: str) -> 
 def require(where: str, name: Any, names: Iterable[str], noun: str) -> None:
     """Refuse a name that is not among the known ones, with the nearest and the list."""
     if name not in (names := list(names)):
-        raise UserError(
-            f"{where}: got {name!r}, no {noun} of that name; {nearest(name, names)}allowed: {', '.join(names)}"
-        )
+        known = f"{nearest(name, names)}allowed: {', '.join(names)}"
+        raise UserError(f"{where}: got {name!r}, no {noun} of that name; {known}")
 
 
 def nearest(name: Any, names: list[str]) -> str:

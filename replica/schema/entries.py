@@ -56,6 +56,7 @@ class Entry(Network):
     seeds: Annotated[int, Field(gt=0, le=10_000)]
     phases: Positive = 1
     early_stopping: Any = None
+    may_diverge: Any = None
     kernels: Any = None
 
 
@@ -68,6 +69,7 @@ class Variant(Training):
     layers: Annotated[list[Any], Field(min_length=1)]
     phases: int = 1
     early_stopping: EarlyStopping | None = None
+    may_diverge: bool = False
     optimizer: Any
     loss: Any = None
     loss_weights: Annotated[float, Field(gt=0)] | None = None

@@ -64,6 +64,12 @@ class Optimizer(Arguments):
     clipnorm: Learning | None = None
     global_clipnorm: Learning | None = None
 
+    @model_validator(mode="after")
+    def one_clip(self) -> Optimizer:
+        if self.clipnorm is not None and self.global_clipnorm is not None:
+            raise ValueError("clipnorm and global_clipnorm: allowed: one of them")
+        return self
+
 
 class SGD(Optimizer):
     momentum: Rate = 0.0

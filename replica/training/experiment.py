@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -52,7 +53,7 @@ def train(
 def _train(title: str, settings: dict[str, Any], folder: Path, log: Callable[[Path, Rows], None]) -> dict[int, float]:
     variant = dict(settings)
     early = variant.get("early_stopping")
-    seeds = variant.pop("seeds")
+    seeds, may_diverge = variant.pop("seeds"), variant.pop("may_diverge", False)  # neither decides a run's bytes
     data = arrays.load(variant["dataset"])
     parts = arrays.parts(data, variant)
     x, y = parts["train"]
@@ -67,7 +68,9 @@ def _train(title: str, settings: dict[str, Any], folder: Path, log: Callable[[Pa
     for seed in seeds:
         run = folder / f"seed-{seed}"
         if seed not in missing:
-            log(run, [row[:4] for row in files.history(run, seed)])
+            kept = [row[:4] for row in files.history(run, seed)]
+            finite(kept, f"{title}, seed {seed}", may_diverge)
+            log(run, kept)
             continue
         trainer = Trainer(variant, x, y, len(data.classes), seed)
         saved = resume.Resume(run, mark)
@@ -82,6 +85,7 @@ def _train(title: str, settings: dict[str, Any], folder: Path, log: Callable[[Pa
                 history += rows
                 shown.line(rows)
                 log(run, rows)
+                finite(rows, f"{title}, seed {seed}", may_diverge)
                 if early and stopping.stopped(history, **early):
                     break
                 saved.save(trainer, history, time.perf_counter() - began)
@@ -94,3 +98,19 @@ def _train(title: str, settings: dict[str, Any], folder: Path, log: Callable[[Pa
     part.write_text(json.dumps(settings, indent=2) + "\n")
     part.replace(folder / "settings.json")
     return seconds
+
+
+def finite(rows: Rows, title: str, may_diverge: bool) -> None:
+    """End a training whose loss is no number any more, unless its variant says that it may.
+
+    Raises
+    ------
+    UserError
+        With the first epoch at which it is none.
+    """
+    for epoch, value, metric, data in rows:
+        if not (may_diverge or math.isfinite(value)):
+            raise UserError(
+                f"{title}: the {data} {metric} is {value} after epoch {epoch}: it has diverged; "
+                "a smaller learning_rate may help; `may_diverge: true` in the variant keeps such a run"
+            )

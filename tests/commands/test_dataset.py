@@ -22,7 +22,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from replica.commands import dataset
-from replica.common import parameters
+from replica.common import parameters, reader
 from replica.common.errors import UserError
 from replica.datasets import checks, kinds, npz, own, pictures
 from replica.datasets.mirrors import BadFileError
@@ -98,7 +98,7 @@ def test_the_variant_it_prints_is_one(place):
         said = declare(name, "own/flowers", shape=shape)
         variant = re.search(rf"(?s)\n(  {name}_\w+: .*?)\n\n", said)[1]
         text = (place / "params.yaml").read_text().replace("variants:\n", f"variants:\n{variant}\n", 1)
-        check.check({**parameters.declared(), **yaml.load(text, parameters.Loader)})
+        check.check({**parameters.declared(), **yaml.load(text, reader.Loader)})
     assert declare("flowers", "own/flowers", update=True, shape=[32, 32, 1]).endswith("$ dvc repro preprocess@flowers")
 
 

@@ -68,7 +68,7 @@ def arrows() -> dict[str, set[str]]:
 @pytest.mark.parametrize("name", STAGES)
 def test_a_stage_declares_the_rooms_it_uses(name):
     stage = STAGES[name].get("do", STAGES[name])
-    module = re.search(r"python -m (stages\.\w+)", stage["cmd"]).group(1)
+    module = re.search(r"python -m (stages\.\w+)", str(stage["cmd"])).group(1)
     used = {room(file) for file in closure(file_of(module))} - {"replica/__init__.py", "stages/__init__.py"}
     declared = {dep for dep in stage["deps"] if dep.startswith(("replica", "stages"))}
     assert declared == used, f"missing {sorted(used - declared)}, needless {sorted(declared - used)}"
@@ -102,6 +102,13 @@ def test_the_library_imports_no_stage_and_no_stage_another():
         assert not others, file
 
 
+def test_no_command_that_names_an_entry_runs_before_the_names_have_been_checked():
+    commands = {name: stage["do"]["cmd"] for name, stage in STAGES.items() if "do" in stage}
+    assert len(commands) == 6
+    for name, (first, *others) in commands.items():  # DVC runs them one after the other, while they succeed
+        assert first == "python -m replica check" and others == [f"python -m stages.{name} ${{key}}"]
+
+
 def test_tests_mirror_the_rooms():
     folders = {folder.name for folder in (ROOT / "tests").iterdir() if folder.is_dir() and any(folder.glob("test_*"))}
     assert folders - {"pipeline", "docs"} == ROOMS
@@ -109,7 +116,7 @@ def test_tests_mirror_the_rooms():
 
 def test_no_file_is_past_300_lines():
     lengths = {str(file.relative_to(ROOT)): len(file.read_text().splitlines()) for file in FILES}
-    assert {name for name, lines in lengths.items() if lines > 300} == LONG.keys()
+    assert {name for name, lines in lengths.items() if lines > 300} <= LONG.keys()
 
 
 def test_one_file_imports_tensorflow_and_one_room_uses_it():

@@ -19,7 +19,7 @@ import yaml
 from browser import ARGUMENTS, CHROMIUM
 from conftest import ROOT
 
-from replica.common import files, parameters
+from replica.common import files, parameters, reader
 from replica.report import charts
 
 VOID = {"meta", "link", "img", "input", "br", "path", "circle", "polyline", "wbr"}
@@ -152,7 +152,7 @@ def test_a_card_tells_network_scores_and_how_to_repeat(project, html):
 def test_what_a_card_says_of_params_yaml_repeats_the_variant(project, name):
     declared = parameters.read(project / "params.yaml")
     stated = re.search(r"(?s)```yaml\n(.*?)```", (project / f"metrics/cards/{name}.md").read_text())[1]
-    said = yaml.load(stated, parameters.Loader)
+    said = yaml.load(stated, reader.Loader)
     expected = parameters.variant(declared, name)
     assert parameters.variant({"training": declared["training"], **said}, name) == expected
 

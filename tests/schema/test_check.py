@@ -82,6 +82,16 @@ MISTAKES = [
     ((*VARIANT, "seeds"), [0, 1], ["variants.mnist_mlp.seeds: got [0, 1]", "integer"]),
     ((*VARIANT, "kernels"), "fast", ["variants.mnist_mlp.kernels: got 'fast'", "'portable'", "'native'"]),
     ((*VARIANT, "phases"), 5, ["variants.mnist_mlp.phases: got 5", "4 layers"]),
+    ((*VARIANT, "learning_rate"), float("nan"), ["variants.mnist_mlp.learning_rate: got nan", "float32"]),
+    ((*VARIANT, "learning_rate"), float("inf"), ["variants.mnist_mlp.learning_rate: got inf", "float32"]),
+    ((*VARIANT, "learning_rate"), 1e-300, ["variants.mnist_mlp.learning_rate: got 1e-300", "1.2e-38"]),
+    ((*VARIANT, "learning_rate"), 10**400, ["variants.mnist_mlp.learning_rate: got 1000", "3.4e+38"]),
+    ((*VARIANT, "loss_weights"), 1e300, ["variants.mnist_mlp.loss_weights: got 1e+300", "float32"]),
+    (("variants", "x; touch pwned"), {}, ["variants: 'x; touch pwned' is no name", "letters, digits"]),
+    (("variants", "../../escaped"), {}, ["variants: '../../escaped' is no name"]),
+    (("variants", "-x"), {}, ["variants: '-x' is no name"]),
+    (("networks", ".."), {}, ["networks: '..' is no name"]),
+    (("datasets", "a b"), {}, ["datasets: 'a b' is no name"]),
     ((*VARIANT, "early_stopping"), {"patience": 1}, ["variants.mnist_mlp.early_stopping: ", "validation: test"]),
     ((*VARIANT, "early_stopping"), {"patience": 0}, ["variants.mnist_mlp.early_stopping.patience: got 0"]),
     ((*VARIANT, "early_stopping"), {"patiense": 1}, ["early_stopping.patiense: ", "did you mean patience?"]),
@@ -183,6 +193,13 @@ def test_what_every_variant_states_may_not_be_missing(one, key):
 )  # fmt: skip
 def test_what_a_variant_or_network_may_say(one, path, value):
     check.check(changed(one, path, value))
+
+
+def test_whole_numbers_are_taken_where_keras_asks_for_others(one):
+    stated = changed(changed(one, (*VARIANT, "learning_rate"), 1), (*VARIANT, "loss_weights"), 2)
+    check.check(stated)
+    settled = parameters.variant(stated, "mnist_mlp")
+    assert repr(settled["optimizer"]["SGD"]["learning_rate"]) == "1.0" and repr(settled["loss_weights"]) == "2.0"
 
 
 def test_phases_end_in_a_network_each(one):

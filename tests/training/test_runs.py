@@ -94,6 +94,23 @@ def test_early_stopping_ends_a_seed_and_its_rule_is_in_the_fingerprint(dataset, 
     assert set(experiment.train("bright", entry, folder)) == {0, 1}
 
 
+def test_a_loss_that_is_no_number_ends_the_training_unless_the_variant_says_that_it_may(dataset):
+    folder = Path("models/bright")
+    entry = {**dataset, "seeds": [0], "optimizer": {"SGD": {"learning_rate": 1e30}}}
+    with pytest.raises(UserError, match=r"bright, seed 0: the training loss is \S+ after epoch 1: it has diverged"):
+        experiment.train("bright", entry, folder)
+    assert not (folder / "seed-0").exists() and not (folder / "settings.json").exists()
+    assert set(experiment.train("bright", {**entry, "may_diverge": True}, folder)) == {0}
+    with pytest.raises(UserError, match="it has diverged"):  # the kept run is no better
+        experiment.train("bright", entry, folder)
+
+
+def test_that_a_variant_may_diverge_trains_nothing_anew(dataset):
+    folder = Path("models/bright")
+    experiment.train("bright", dataset, folder)
+    assert experiment.train("bright", {**dataset, "may_diverge": True}, folder) == {}
+
+
 def test_kernels_that_this_process_has_not_loaded_are_refused(dataset):
     with pytest.raises(UserError, match="native is asked for, but TensorFlow has been loaded with portable ones"):
         experiment.train("bright", {**dataset, "kernels": "native"}, Path("models/native"))

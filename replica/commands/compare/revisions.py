@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import yaml
 
-from replica.common import parameters
+from replica.common import parameters, reader
 from replica.common.errors import UserError
 from replica.evaluation.scores import unpacked
 
@@ -151,7 +151,7 @@ def right(repo: Repo, rev: str, name: str) -> dict[int, np.ndarray]:
 
 def mapping(repo: Repo, rev: str, file: str) -> dict[str, Any]:
     try:
-        found = yaml.load(content(repo, file), parameters.Loader)
+        found = yaml.load(content(repo, file), reader.Loader)
     except yaml.YAMLError as error:
         raise UserError(f"{rev}: {file}: not YAML: {' '.join(str(error).split())}") from None
     return found if isinstance(found, dict) else {}

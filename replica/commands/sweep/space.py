@@ -14,7 +14,7 @@ from typing import Any
 import yaml
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
 
-from replica.common import parameters
+from replica.common import reader
 from replica.common.errors import UserError
 
 FORMS = {
@@ -186,7 +186,7 @@ def choice(key: str, values: list[Any], setting: str) -> Domain:
 def listed(text: str, setting: str) -> list[Any]:
     """Comma-separated YAML values."""
     try:
-        values = yaml.load(f"[{text}]", parameters.Loader)
+        values = yaml.load(f"[{text}]", reader.Loader)
         json.dumps(values, allow_nan=False)
     except (yaml.YAMLError, TypeError, ValueError):
         raise UserError(f"-S {setting!r}: {text!r} is no value, nor values with commas between, in YAML") from None

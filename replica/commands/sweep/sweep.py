@@ -20,7 +20,7 @@ from replica.commands.sweep import overrides, workspace
 from replica.commands.sweep.space import parse
 from replica.commands.sweep.study import SAMPLERS, Study
 from replica.commands.sweep.trials import Trials
-from replica.common import parameters
+from replica.common import parameters, reader
 from replica.common.errors import UserError
 from replica.schema import check
 
@@ -99,7 +99,7 @@ def sweep(
         raise UserError(" ".join(str(error).split())) from error
     with Study(folder, space, sampler, seed, prune) as study:
         state = begin(root, study, console)
-        declared = yaml.load(workspace.git(root, "show", f"{state.tree}:params.yaml"), parameters.Loader)
+        declared = yaml.load(workspace.git(root, "show", f"{state.tree}:params.yaml"), reader.Loader)
         status = Trials(root, cache, declared, study, state, study.count(trials), jobs or CPU_COUNT, console).run()
         ranked = study.ranked()
         tell(console, study, state)

@@ -8,7 +8,7 @@ from typing import Any
 
 import yaml
 
-from replica.common import parameters
+from replica.common import reader
 from replica.common.errors import UserError
 
 SCORED = {"train": "evaluate", "search": "choose"}  # the stage that gives another's models their scores
@@ -19,7 +19,7 @@ class Record:
     """The stages of one dvc.lock."""
 
     def __init__(self, text: str) -> None:
-        content = yaml.load(text, parameters.Loader)
+        content = yaml.load(text, reader.Loader)
         self.stages: dict[str, dict[str, Any]] = (content or {}).get("stages") or {}
 
     @cached_property

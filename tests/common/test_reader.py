@@ -1,0 +1,78 @@
+"""YAML has one meaning here and for DVC, and what is hostile or wrong in it is one line, soon."""
+
+import resource
+import string
+import time
+
+import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+from ruamel.yaml import YAML
+from ruamel.yaml import YAMLError as DVCsError
+
+from replica.common import reader
+from replica.common.errors import UserError
+
+SCALARS = st.text(alphabet=string.digits + "+-._:eExobnaNiIfFtruEyYsSoO~T", min_size=1, max_size=9)
+
+
+@settings(deadline=None, max_examples=400)
+@given(SCALARS)
+@example("010")
+@example("0o10")
+@example("1:30")
+@example("yes")
+@example("Off")
+@example("08")
+@example("1e-05")
+@example("1_000")
+@example(".nan")
+@example("0x1F")
+def test_a_scalar_is_what_dvc_reads(text):
+    try:
+        theirs = YAML(typ="safe").load(f"a: {text}\n")
+    except (DVCsError, ValueError, IndexError, NotImplementedError):
+        return
+    assert repr(reader.load(f"a: {text}\n", "params.yaml")) == repr(theirs)
+
+
+BOMB = "\n".join(
+    ["a: &a [x, x, x, x, x, x, x, x, x]"]
+    + [f"{b}: &{b} [{', '.join([f'*{a}'] * 9)}]" for a, b in zip("abcdefghi", "bcdefghij", strict=True)]
+)
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("a: 1\nb: 2\na: 3\n", "a: stands on line 1 and on line 3"),
+        ("a: {b: 1, c: 2, b: 3}", "b: stands on line 1 and on line 1"),
+        ("a: !!int ''", "YAML's rules"),
+        ("a: 2020-13-45", "month must be in 1..12"),
+        ("a: " + "9" * 5000, "4300 digits"),
+        ("[" * 100_000, "line 1: more than 50 collections"),
+        ("- " * 100_000, "line 1: more than 50 collections"),
+        ("a: &x [*x]", "*x stands inside itself"),
+        (BOMB, "by its aliases"),
+        ("a: " + "x" * 2_000_001, "allowed: 2,000,000"),
+        ("a: !!python/object/apply:os.system [ls]", "could not determine a constructor"),
+        ("a: [1", "line 1"),
+    ],
+    ids=range(12),
+)
+def test_what_is_wrong_or_hostile_is_one_line_within_two_seconds_and_500_mb(text, words):
+    began = time.perf_counter()
+    with pytest.raises(UserError) as refused:
+        reader.load(text, "params.yaml")
+    assert time.perf_counter() - began < 2
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss < 2_000_000  # the whole test process, in KiB
+    line = str(refused.value)
+    assert line.startswith("params.yaml: ") and "\n" not in line and words in line and len(line) < 500
+
+
+def test_anchors_and_merges_that_are_small_stay():
+    assert reader.load("a: &x {q: 1}\nb: {<<: *x, r: 2}\nc: *x", "f") == {
+        "a": {"q": 1},
+        "b": {"q": 1, "r": 2},
+        "c": {"q": 1},
+    }
