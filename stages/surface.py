@@ -58,7 +58,7 @@ def draw(outputs: np.ndarray, data: arrays.Arrays, note: str) -> Figure:
                 facecolors=colour if filled else "none",
                 label=f"{data.classes[label]}, {'training' if filled else 'test'}",
             )  # fmt: skip
-    ax.set(xlabel="x1", ylabel="x2")
+    ax.set(xlabel="x1", ylabel="x2", xticks=range(-4, 5, 2), yticks=range(-4, 5, 2))
     ax.grid(False)
     style.legend(made, ax)
     return made

@@ -68,7 +68,8 @@ def confusion(
     made.colorbar(ScalarMappable(SHADES, "Blues"), cax=key, orientation="horizontal", ticks=[0, 0.05, 0.2, 0.5, 1])
     key.xaxis.set_major_formatter(scales.PERCENT)
     key.tick_params(labelsize=8, pad=1)
-    key.set_ylabel("share of the true class ", rotation=0, ha="right", va="center")
+    key.set_xlabel("share of the true class", ha="right", va="center")
+    key.xaxis.set_label_coords(-0.03, 0.5)
     key.minorticks_off()
     return made
 

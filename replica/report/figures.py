@@ -203,5 +203,5 @@ def by_epoch(ax: Axes) -> None:
 def plain(label: Any) -> str:
     """A number without exponent, or text as it stands."""
     if isinstance(label, float):
-        return f"{label:f}".rstrip("0")
+        return f"{label:f}".rstrip("0").rstrip(".")
     return f"{label:,}" if isinstance(label, int) else str(label)

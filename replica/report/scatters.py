@@ -10,6 +10,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.text import Text
+from matplotlib.ticker import LogLocator, NullLocator
 from matplotlib.transforms import Bbox
 
 from replica.figures import scales, style
@@ -40,6 +41,8 @@ def front(results: Results, variants: Variants, declared: Entry, theirs: Mapping
         ax.step([row[2] for row in best], [row[3] for row in best], where="post", color=style.VERMILLION, linewidth=1.2)
         scales.stretch(ax, min(row[3] for row in of), max(row[3] for row in of))
         ax.set(title=dataset, xscale="log", xlabel="Seconds of training, a seed", ylabel="Test accuracy")
+        ax.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+        ax.xaxis.set_minor_locator(NullLocator())
         ax.xaxis.set_major_formatter(scales.PLAIN)
         ax.margins(x=0.25)
         names(ax, {row[0]: (row[2], row[3]) for row in best}, np.array([(row[2], row[3]) for row in of]))
