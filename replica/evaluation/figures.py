@@ -17,6 +17,7 @@ from replica.figures import scales, style
 ROWS, COLUMNS = 2, 6  # of mistakes, at most
 SHADES = PowerNorm(0.5, 0, 1)
 DIGIT = 8 * 0.64 / 72  # inches that a digit of 8 points is wide
+LETTER = 8 * 1.4 / 72  # inches that a line of 8 points is high
 
 
 def confusion(
@@ -24,7 +25,8 @@ def confusion(
 ) -> Figure:
     """Confusion matrices, two in a row: counts in each cell, its shade the share of the true class.
 
-    Counts that a cell has no room for are left out. The dummies stand below, small and without counts.
+    Counts that a cell has no room for are left out, and names that a row has none for. The dummies stand below, small and
+    without counts.
 
     Parameters
     ----------
@@ -33,9 +35,10 @@ def confusion(
     classes
         Names, in the order of the matrices.
     """
-    longest = max(map(len, classes))
+    names = [shorten(name, 20) for name in classes]
+    longest = max(map(len, names))
     turned = longest > 2
-    label = min(0.065 * longest, 1.4) + 0.1
+    label = 0.065 * longest + 0.1
     left, below, head, row = label + 0.45, (label if turned else 0.2) + 0.35, 0.75, math.ceil(len(matrices) / 2)
     side = (8.0 - left - 0.15 - 0.3) / 2
     small = (8.0 - left - 0.15 - 0.2 * max(len(dummies) - 1, 0)) / max(len(dummies), 4)
@@ -51,9 +54,10 @@ def confusion(
                 if count:
                     light = "white" if share[actual, guess] > 0.35 else style.INK
                     ax.text(guess, actual, str(count), ha="center", va="center", fontsize=8, color=light)
-        ax.set(xticks=range(len(classes)), yticks=range(len(classes)), xlabel="Predicted")
-        ax.set_xticklabels(classes, rotation=90 if turned else 0, fontsize=8)
-        ax.set_yticklabels(classes if ax.get_subplotspec().is_first_col() else [], fontsize=8)
+        shown = range(0, len(classes), math.ceil(LETTER * len(classes) / side))
+        ax.set(xticks=shown, yticks=shown, xlabel="Predicted")
+        ax.set_xticklabels(names[:: shown.step], rotation=90 if turned else 0, fontsize=8)
+        ax.set_yticklabels(names[:: shown.step] if ax.get_subplotspec().is_first_col() else [], fontsize=8)
         if ax.get_subplotspec().is_first_col():
             ax.set_ylabel("True")
     for ax in axes.flat[len(matrices) :]:
@@ -142,7 +146,7 @@ def points(x: np.ndarray, y: np.ndarray, wrong: np.ndarray, runs: int, classes: 
     made, axes = style.figure(6.0, 5.8, margins=(0.6, 0.5, 0.15, 0.75), title=title, note=note)
     ax = axes[0, 0]
     for label, name in enumerate(classes):
-        ax.scatter(*x[y == label, :2].T, s=14, color=style.PALETTE[label], marker="os^Dv<"[label], label=name)
+        ax.scatter(*x[y == label, :2].T, s=14, color=style.PALETTE[label % 6], marker="os^Dv<"[label % 6], label=name)
     ends = sorted({0, 1, (runs + 1) // 2, runs})
     for fewer, many in pairwise(ends):
         times = (wrong > fewer) & (wrong <= many)

@@ -32,7 +32,7 @@ def ticks(low: float, high: float) -> list[float]:
 def stretch(ax: Axes, low: float, high: float, room: float = 0.05) -> None:
     """Let the y axis be stretched, in per cent, from a little below `low` to a little above `high`."""
     bottom, top = stretched(low), stretched(high)
-    ends = [gathered(bottom - 0.1 * (top - bottom) - room), gathered(top + 0.1 * (top - bottom) + room)]
+    ends = (gathered(bottom - 0.1 * (top - bottom) - room), gathered(top + 0.1 * (top - bottom) + room))
     ax.set_yscale("function", functions=(stretched, gathered))
     ax.set_ylim(ends)
     ax.yaxis.set_major_locator(FixedLocator(ticks(*ends)))

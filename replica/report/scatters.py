@@ -91,7 +91,7 @@ def names(ax: Axes, named: Mapping[str, tuple[float, float]], dots: np.ndarray) 
         distance, spot = min(spots, key=partial(cost, own=pixels(place)))
         taken.append(spot)
         text.set_position((spot.x0 - x, spot.y0 - y))
-        if distance < 15:  # near enough to need no line
+        if distance < 15 and text.arrow_patch:  # near enough to need no line
             text.arrow_patch.set_visible(False)
 
 

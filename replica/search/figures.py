@@ -12,7 +12,7 @@ from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullLocato
 from replica.figures import scales, style
 
 Trials = list[dict[str, Any]]
-Scale = Callable[[np.ndarray], np.ndarray]
+Scale = Callable[..., np.ndarray]
 ACCURACY = "validation_accuracy"
 HALO = {"facecolor": "white", "edgecolor": "none", "pad": 0.5, "alpha": 0.8}
 
@@ -108,4 +108,4 @@ def scaling(values: np.ndarray, name: str) -> tuple[Scale, np.ndarray, FuncForma
         return scales.stretched, marks, scales.PERCENT
     if logarithmic(values):
         return np.log10, 10.0 ** np.arange(np.floor(np.log10(low)), np.ceil(np.log10(high)) + 1), scales.PLAIN
-    return np.asarray, MaxNLocator(4).tick_values(low, high), scales.PLAIN
+    return np.asarray, np.array(MaxNLocator(4).tick_values(low, high)), scales.PLAIN

@@ -143,6 +143,9 @@ FIGURES: dict[str, Callable[[], Figure]] = {
     "history, many seeds": lambda: curves.history(rows(10, 16_000 // 100, "test"), 250, "spiral", kind="points"),
     "confusion": lambda: confusion(CLASSES, 900),
     "confusion, digits": lambda: confusion(DIGITS, 6_742),
+    "confusion, many classes": lambda: evaluation.confusion(
+        {"test": np.eye(60, dtype=int)}, {}, [f"{number}, a class of a long name" for number in range(60)], "own"
+    ),
     "mistakes": lambda: mistakes(200, 20, 32, 3, CLASSES),
     "few mistakes": lambda: mistakes(200, 2, 28, 1, DIGITS),
     "no mistakes": lambda: mistakes(200, 0, 28, 1, DIGITS),
