@@ -25,7 +25,7 @@ def confusion(
 ) -> Figure:
     """Confusion matrices, two in a row: counts in each cell, its shade the share of the true class.
 
-    Counts that a cell has no room for are left out, and names that a row has none for. The dummies stand below, small and
+    Counts that a cell has no room for are left out, and names that a row has none for. The dummies stand below, small,
     without counts.
 
     Parameters
