@@ -1,6 +1,6 @@
 # The words the README uses. `make` alone lists them.
 .DEFAULT_GOAL := help
-.PHONY: help setup sample repro test emulated long lint lock
+.PHONY: help setup sample repro test figures emulated long lint lock
 PYTHON ?= python3
 BIN := .venv/bin
 # DVC starts the stages as `python -m …`: the environment's own comes first.
@@ -36,6 +36,9 @@ repro: setup ## The official run: every variant on MNIST and CIFAR-10
 
 test: setup ## The tests
 	@python -m pytest
+
+figures: setup ## Every kind of figure on one sheet, from made-up data: plots/rendered/sheet.png
+	@PYTHONPATH=.:tests python tests/figures/sheet.py plots/rendered/sheet.png
 
 emulated: setup ## The same bytes on three emulated CPUs, four minutes (needs qemu-user)
 	@python -m pytest -m emulated

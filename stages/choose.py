@@ -6,8 +6,8 @@ import numpy as np
 
 from replica.common import arrays, files, parameters, stage
 from replica.evaluation import scores
-from replica.search import draws
-from replica.search import figures as figures
+from replica.figures import style
+from replica.search import draws, figures
 
 
 def main(name: str) -> None:
@@ -31,8 +31,8 @@ def main(name: str) -> None:
     plots = Path("plots/searches", name)
     files.write_csv(plots / "trials.csv", list(trials[0]), [list(trial.values()) for trial in trials])
     files.write_csv(plots / "history.csv", ("trial", *files.HISTORY), history)
-    figures.parallel(trials, names, plots / "parallel.png")
-    figures.scatter(trials, names, plots / "scatter.png")
+    style.save(figures.parallel(trials, names), plots / "parallel.png")
+    style.save(figures.scatter(trials, names), plots / "scatter.png")
     files.write_json(
         {
             "trials": len(trials),

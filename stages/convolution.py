@@ -10,6 +10,7 @@ from replica.common import arrays, files, parameters, stage
 from replica.common.errors import UserError
 from replica.convolution import arithmetic, figures
 from replica.convolution.arithmetic import convolve, max_pool, output_size, relu
+from replica.figures import style
 
 
 def main() -> None:
@@ -63,11 +64,11 @@ def compute(declared: dict[str, Any]) -> None:
     package, _, inside = b["picture"].partition("/")
     photograph = Path(str(resources.files(package) / inside))
     plots = Path("plots/convolution")
-    figures.by_hand(digit, (top, left), side, kernel, 100, plots / "by_hand.png")
-    figures.strokes(digit, kernel, a["biases"], plots / "digit.png")
-    figures.kernels(figures.red(photograph), pictures, plots / "photograph.png")
-    figures.heatmaps(figures.red(photograph), pictures, plots / "heatmaps.png")
-    figures.tables(figures.red(photograph, side=200), pictures, 10, plots / "stride_10.png")
+    style.save(figures.by_hand(digit, (top, left), side, kernel, 100), plots / "by_hand.png")
+    style.save(figures.strokes(digit, kernel, a["biases"]), plots / "digit.png")
+    style.save(figures.kernels(figures.red(photograph), pictures), plots / "photograph.png")
+    style.save(figures.heatmaps(figures.red(photograph), pictures), plots / "heatmaps.png")
+    style.save(figures.tables(figures.red(photograph, side=200), pictures, 10), plots / "stride_10.png")
 
 
 def formula_holds() -> bool:

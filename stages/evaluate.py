@@ -41,11 +41,11 @@ def main(name: str) -> None:
     which = f", seed {first}" if len(runs) > 1 else ""
     dummies = {f"{strategy.replace('_', ' ')} dummy": parts for strategy, parts in details["dummy"].items()}
     classifiers = {f"network{which}": details["first_seed"], **dummies}
-    matrices = {
-        f"{classifier}, {part} images: {result['accuracy']:.2%}": result["confusion"]
+    network, *others = (
+        {f"{classifier}, {part}: {result['accuracy']:.2%}": result["confusion"] for part, result in parts.items()}
         for classifier, parts in classifiers.items()
-        for part, result in parts.items()
-    }
+    )
+    kind = "images" if data.x_test.ndim > 2 else "points"
     files.write_csv(
         plots / "report.csv",
         ("classifier", "data", "class", "precision", "recall", "f1", "support"),
@@ -56,9 +56,13 @@ def main(name: str) -> None:
             for label, columns in result["classes"].items()
         ),
     )
-    mistaken = figures.mistakes(data.x_test, data.y_test, runs[first]["test"], data.classes, name)
-    style.save(curves.history(history, len(labels["train"]), name), plots / "history.png")
-    style.save(figures.confusion(matrices, data.classes, name), plots / "confusion.png")
+    answers = [parts["test"] for parts in runs.values()]
+    mistaken = figures.mistakes(data.x_test, data.y_test, answers, data.classes, name)
+    style.save(curves.history(history, len(labels["train"]), name, kind=kind), plots / "history.png")
+    style.save(
+        figures.confusion(network, {words: of for each in others for words, of in each.items()}, data.classes, name),
+        plots / "confusion.png",
+    )
     style.save(mistaken, plots / "mistakes.png")
 
     details = {"summary": short, "kernels": model["kernels"], "precision": model["precision"], **details}

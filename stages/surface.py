@@ -4,6 +4,7 @@ from pathlib import Path
 
 import numpy as np
 from matplotlib.colors import LinearSegmentedColormap
+from matplotlib.figure import Figure
 
 from replica.common import arrays, files, kernels, stage
 from replica.datasets import spiral
@@ -30,10 +31,10 @@ def main(name: str) -> None:
     model = runs.load(Path("models", name, f"seed-{best}"))
     outputs = model.predict(spiral.features(grid.reshape(-1, 2)), verbose=0).reshape(grid.shape[:2])
     note = f"start {best} of {len(losses)}, chosen by its training loss; test loss {losses[best]['test']:.4f}"
-    draw(outputs, data, note, Path("plots", name, "surface.png"))
+    style.save(draw(outputs, data, note), Path("plots", name, "surface.png"))
 
 
-def draw(outputs: np.ndarray, data: arrays.Arrays, note: str, file: Path) -> None:
+def draw(outputs: np.ndarray, data: arrays.Arrays, note: str) -> Figure:
     """Draw outputs from -1 (the first class) to +1 on the grid, training points filled and test points open.
 
     Parameters
@@ -43,7 +44,7 @@ def draw(outputs: np.ndarray, data: arrays.Arrays, note: str, file: Path) -> Non
     data
         Whose first two features are the coordinates.
     """
-    made, axes = style.figure(5.6, 5.8, margins=(0.4, 0.35, 0.15, 0.85), title="The spiral", note=note)
+    made, axes = style.figure(6.0, 6.2, margins=(0.6, 0.5, 0.15, 0.7), title="The spiral", note=note)
     ax = axes[0, 0]
     extent = (-EDGE, EDGE, -EDGE, EDGE)
     ax.imshow(
@@ -57,11 +58,10 @@ def draw(outputs: np.ndarray, data: arrays.Arrays, note: str, file: Path) -> Non
                 facecolors=colour if filled else "none",
                 label=f"{data.classes[label]}, {'training' if filled else 'test'}",
             )  # fmt: skip
+    ax.set(xlabel="x1", ylabel="x2", xticks=range(-4, 5, 2), yticks=range(-4, 5, 2))
     ax.grid(False)
-    made.legend(
-        loc="upper left", bbox_to_anchor=(0.06, 0.945), ncols=4, borderaxespad=0, handletextpad=0.2, columnspacing=1
-    )
-    style.save(made, file)
+    style.legend(made, ax)
+    return made
 
 
 if __name__ == "__main__":

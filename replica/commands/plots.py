@@ -19,30 +19,8 @@ from scmrepo.exceptions import SCMError
 from replica.common.errors import UserError
 
 VEGA_LITE = "6.4"
-# Without the templates' $schema, which would have it complain of its being newer; 1 is errors only.
-EMBED = (
-    "window.vegaEmbed = (element, {$schema, ...spec}) => vegaEmbed(element, spec, {mode: 'vega-lite', logLevel: 1});"
-)
+EMBED = "window.vegaEmbed = vegaEmbed;"
 PAGE = "plots/page.html"  # below .dvc
-HTML = """<!DOCTYPE html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-{refresh_tag}
-<title>DVC plots</title>
-<style>
-body { font: 14px/1.5 system-ui, sans-serif; margin: 1.5rem; color: #24292f; background: #fff; }
-body > div { margin-bottom: 1.5rem; overflow-x: auto; }
-</style>
-<script>
-VEGA
-</script>
-</head>
-<body>
-{plot_divs}
-</body>
-</html>
-"""
 
 
 def offline() -> Path:
@@ -51,7 +29,8 @@ def offline() -> Path:
     Writes the page's template, names it in .dvc/config.local and returns it. DVC refuses to draw where a template that
     is configured is missing, so a clone that has not been set up must not name it.
     """
-    page = HTML.replace("VEGA", vl_convert.javascript_bundle(EMBED, VEGA_LITE))
+    page = Path(__file__).with_suffix(".html").read_text()
+    page = page.replace("VEGA", vl_convert.javascript_bundle(EMBED, VEGA_LITE), 1)
     try:
         with Repo() as repo:
             file = write(Path(repo.dvc_dir or "") / PAGE, "", ".html", page.encode())

@@ -8,11 +8,14 @@ from typing import Any
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.colors import Normalize
+from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 from PIL import Image
 
 from replica.convolution.arithmetic import convolve, max_pool, relu
 from replica.figures import style
+
+PIECE = 0.13, 0.38  # where the enlarged piece begins, as shares of the height and width: the astronaut's eyes
 
 
 def red(file: Path, side: int = 0) -> np.ndarray:
@@ -44,7 +47,7 @@ def write(ax: Axes, image: np.ndarray, **look: Any) -> None:
         ax.text(column, row, f"{value:g}".replace("-", "−"), ha="center", va="center", **look)
 
 
-def by_hand(digit: np.ndarray, corner: tuple[int, int], side: int, kernel: np.ndarray, bias: float, file: Path) -> None:
+def by_hand(digit: np.ndarray, corner: tuple[int, int], side: int, kernel: np.ndarray, bias: float) -> Figure:
     """The digit, the square X of it, the kernel, and the three results, as numbers.
 
     Parameters
@@ -76,10 +79,10 @@ def by_hand(digit: np.ndarray, corner: tuple[int, int], side: int, kernel: np.nd
         else:
             show(ax, image, title, "gray_r", 0, 700)  # pale, so that black ink is legible on every cell
             write(ax, image)
-    style.save(made, file)
+    return made
 
 
-def strokes(digit: np.ndarray, kernel: np.ndarray, biases: list[int], file: Path) -> None:
+def strokes(digit: np.ndarray, kernel: np.ndarray, biases: list[int]) -> Figure:
     """The feature maps of a digit for the kernel (horizontal strokes) and its transpose (vertical ones).
 
     Parameters
@@ -100,27 +103,37 @@ def strokes(digit: np.ndarray, kernel: np.ndarray, biases: list[int], file: Path
         maps = relu(convolve(digit, cells, bias=biases[0])), max_pool(relu(convolve(digit, cells, bias=biases[1])))
         for ax, image, title in zip(axes[row, 2:], maps, (words[0], f"{words[1]}, max pooling"), strict=True):
             show(ax, image, title, "gray_r", 0, float(image.max()) or 1.0)
-    style.save(made, file)
+    return made
 
 
-def kernels(picture: np.ndarray, named: dict[str, np.ndarray], file: Path) -> None:
-    """A picture of one channel, [height, width], and what each kernel makes of it after relu.
+def kernels(picture: np.ndarray, named: dict[str, np.ndarray]) -> Figure:
+    """A picture of one channel, [height, width], and what each kernel makes of it after relu; below, a piece of each.
 
-    White is what a plain white area becomes, or, where plain areas vanish, the brightest hundredth.
+    White is what a plain white area becomes, or, where plain areas vanish, the brightest hundredth. The piece is a
+    seventh of the picture's height, so that each pixel is seen: a sharpening shows at edges alone.
     """
     made, axes = style.figure(
-        9.0, 3.55, 1, 1 + len(named), margins=(0.12, 0.12, 0.12, 0.7), gaps=(0.15, 0),
-        title="A photograph under two kernels", note="document B's kernels, then relu",
+        9.0, 6.5, 2, 1 + len(named), margins=(0.12, 0.12, 0.12, 0.7), gaps=(0.15, 0.1),
+        title="A photograph under two kernels", note="document B's kernels, then relu; below, a piece enlarged",
     )  # fmt: skip
-    show(axes[0, 0], picture, "as it is", "gray", 0, 255)
-    for ax, (name, cells) in zip(axes[0, 1:], named.items(), strict=True):
+    side = max(picture.shape[0] // 7, 8)
+    top, left = (round(share * size) for share, size in zip(PIECE, picture.shape, strict=True))
+    panels = {"as it is": Normalize(0, 255)(picture)}
+    for name, cells in named.items():
         image = relu(convolve(picture, cells))
         white = 255.0 * cells.sum() if cells.sum() > 0 else float(np.percentile(image, 99))
-        show(ax, Normalize(0, white, clip=True)(image), f"{name}: plain areas × {cells.sum():g}", "gray", 0, 1)
-    style.save(made, file)
+        panels[f"{name}: plain areas × {cells.sum():g}"] = Normalize(0, white, clip=True)(image)
+    for (whole, piece), (title, image) in zip(axes.T, panels.items(), strict=True):
+        show(whole, image, title, "gray", 0, 1)
+        whole.add_patch(
+            Rectangle((left - 0.5, top - 0.5), side, side, fill=False, edgecolor=style.VERMILLION, linewidth=1.2)
+        )
+        show(piece, image[top : top + side, left : left + side], "", "gray", 0, 1)
+        piece.spines[:].set(edgecolor=style.VERMILLION, linewidth=1.2)
+    return made
 
 
-def heatmaps(picture: np.ndarray, named: dict[str, np.ndarray], file: Path) -> None:
+def heatmaps(picture: np.ndarray, named: dict[str, np.ndarray]) -> Figure:
     """What each kernel makes of a picture [height, width], signs kept: red below 0, white at 0, blue above."""
     made, axes = style.figure(
         8.0, 4.75, 1, len(named), margins=(0.12, 0.12, 0.12, 0.7), gaps=(0.15, 0),
@@ -130,17 +143,17 @@ def heatmaps(picture: np.ndarray, named: dict[str, np.ndarray], file: Path) -> N
         image = convolve(picture, cells)
         reach = float(np.percentile(abs(image), 99)) or 1.0
         show(ax, image, f"{name}: from −{reach:.0f} to {reach:.0f}", "RdBu", -reach, reach)
-    style.save(made, file)
+    return made
 
 
-def tables(picture: np.ndarray, named: dict[str, np.ndarray], stride: int, file: Path) -> None:
+def tables(picture: np.ndarray, named: dict[str, np.ndarray], stride: int) -> Figure:
     """What each kernel makes of a picture [height, width] at a stride that leaves few enough numbers to read."""
     made, axes = style.figure(
-        9.2, 9.2, len(named), 1, margins=(0.12, 0.12, 0.12, 0.7), gaps=(0, 0.3),
+        9.6, 9.4, len(named), 1, margins=(0.12, 0.12, 0.12, 0.7), gaps=(0, 0.3),
         title=f"At stride {stride}", note="document B's kernels, as numbers; red below 0, blue above",
     )  # fmt: skip
     for ax, (name, cells) in zip(axes[:, 0], named.items(), strict=True):
         image = convolve(picture, cells, stride=stride)
-        signed(ax, image, name, numbers=True, fontsize=6.5)
+        signed(ax, image, name, numbers=True, fontsize=8)
         ax.set_aspect("auto")
-    style.save(made, file)
+    return made

@@ -11,6 +11,7 @@ import numpy as np
 from replica.datasets import samples
 from replica.datasets.checks import digest
 from replica.datasets.declaration import Decoded
+from replica.figures import style
 
 
 def moments(x: np.ndarray) -> dict[str, float]:
@@ -51,4 +52,4 @@ def write(folder: Path, name: str, declared: Decoded, arrays: dict[str, np.ndarr
         table = csv.writer(file, lineterminator="\n")
         table.writerow(["class", "train", "test"])
         table.writerows(zip(declared.classes, counts["train"], counts["test"], strict=True))
-    samples.draw(folder / "sample.png", name, declared.classes, arrays["x_train"], arrays["y_train"])
+    style.save(samples.draw(name, declared.classes, arrays["x_train"], arrays["y_train"]), folder / "sample.png")

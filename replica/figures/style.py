@@ -19,7 +19,7 @@ from PIL import Image
 # Okabe and Ito's colours, which stay apart for the colour-blind (https://jfly.uni-koeln.de/color/)
 BLUE, VERMILLION, GREEN, ORANGE, PURPLE, SKY = "#0072B2", "#D55E00", "#009E73", "#E69F00", "#CC79A7", "#56B4E9"
 PALETTE = [BLUE, VERMILLION, GREEN, ORANGE, PURPLE, SKY]
-DATA = {"training": BLUE, "train": BLUE, "validation": VERMILLION, "test": VERMILLION}
+DATA = {"training": BLUE, "train": BLUE, "validation": VERMILLION, "test": GREEN}
 INK, FAINT, GRID = "#24292F", "#6E7781", "#E6E9EC"
 
 LOOK: Any = {
@@ -115,7 +115,20 @@ def save(made: Figure, file: Path) -> None:
     part.replace(file)
 
 
-def legend(made: Figure, ax: Axes) -> None:
-    """One row at the figure's top right, beside the title, where it hides nothing."""
-    handles, labels = ax.get_legend_handles_labels()
-    made.legend(handles, labels, loc="upper right", ncols=len(labels), bbox_to_anchor=(0.99, 0.99), borderaxespad=0)
+def legend(made: Figure, *panels: Axes) -> None:
+    """One row below the title, where it hides nothing, of what stands in any of the panels."""
+    entries: dict[str, Any] = {}
+    for ax in panels:
+        handles, labels = ax.get_legend_handles_labels()
+        entries |= dict(zip(labels, handles, strict=True))
+    place = (0.06 / made.get_figwidth(), 1 - 0.33 / made.get_figheight())
+    made.legend(
+        entries.values(),
+        entries.keys(),
+        loc="upper left",
+        bbox_to_anchor=place,
+        borderaxespad=0,
+        ncols=len(entries),
+        handletextpad=0.5,
+        columnspacing=1.4,
+    )

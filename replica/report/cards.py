@@ -51,7 +51,10 @@ class SetRow:
 
 @dataclass(frozen=True)
 class Card:
-    """A variant: `entry` settled, `stated` as params.yaml has it, `metrics` and `details` as evaluated, or empty."""
+    """A variant: `entry` settled, `stated` as params.yaml has it, `metrics` and `details` as evaluated, or empty.
+
+    `examples` train and validate, `train_examples` of them train.
+    """
 
     name: str
     document: str
@@ -66,7 +69,8 @@ class Card:
     seconds: dict[str, str]
     claims: list[Claim]
     classes: list[str]
-    train_examples: int
+    examples: int
+    shape: Shape
 
     @property
     def ran(self) -> bool:
@@ -81,7 +85,20 @@ class Card:
         share = self.entry["validation"]
         if share == "test":
             return "none; the test set is watched, and chooses nothing"
-        return f"the last {share:.0%} of the training images" if share else "none"
+        if not share:
+            return "none"
+        return f"the last {share:.0%} of {self.examples:,}, {self.examples - self.train_examples:,} {self.kind}"
+
+    @property
+    def kind(self) -> str:
+        """What an example is: `images` or `points`."""
+        return "images" if len(self.shape) > 1 else "points"
+
+    @property
+    def train_examples(self) -> int:
+        """How many train, as `replica.common.arrays.parts` counts them."""
+        share = self.entry["validation"]
+        return self.examples if share == "test" else int(self.examples * (1.0 - share))
 
     @property
     def yaml(self) -> str:
@@ -124,7 +141,8 @@ def card(name: str, declared: dict[str, Any], results: Results, claims: Iterable
         seconds=results.seconds.get(name, {}),
         claims=[claim for claim in claims if name in claim.variants],
         classes=dataset["classes"],
-        train_examples=entry.get("train_examples", dataset["train_examples"]),
+        examples=entry.get("train_examples", dataset["train_examples"]),
+        shape=tuple(dataset["shape"]),
     )
 
 

@@ -39,7 +39,10 @@ def panel(metric: str, sets: Mapping[str, Mapping[int, Mapping[int, float]]]) ->
     if not finite:
         return made
     marks = MaxNLocator(4).tick_values(min(finite), max(finite))
-    low, high = float(marks[0]), float(marks[-1])
+    if metric == "accuracy":  # round ticks reach past what a share can be
+        marks = [mark for mark in marks if 0 <= mark <= 1]
+    low, high = min(*marks, *finite), max(*marks, *finite)
+    high += (high == low) * 1.0
 
     def place(epoch: int, value: float) -> tuple[float, float]:
         x = LEFT + (WIDTH - LEFT - RIGHT) * (epoch - epochs[0]) / max(epochs[-1] - epochs[0], 1)

@@ -115,5 +115,6 @@ def searches(results: Results) -> Iterator[Search]:
         folder = results.root / "plots/searches" / name
         if (folder / "trials.csv").exists():
             with (folder / "trials.csv").open(newline="") as file:
-                header, *trials = csv.reader(file)
+                header, *rows = csv.reader(file)
+            trials = [[f"{float(cell):.4g}" if "." in cell else cell for cell in row] for row in rows]
             yield Search(name, results.read(name), header, trials, pictures(folder))

@@ -2,24 +2,30 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullLocator
 
-from replica.figures import style
+from replica.figures import scales, style
 
 Trials = list[dict[str, Any]]
+Scale = Callable[..., np.ndarray]
+ACCURACY = "validation_accuracy"
+HALO = {"facecolor": "white", "edgecolor": "none", "pad": 0.5, "alpha": 0.8}
 
 
-def logarithmic(values: list[float]) -> bool:
+def logarithmic(values: np.ndarray) -> bool:
     """Whether values span so many powers of ten that a logarithmic axis reads better."""
-    return min(values) > 0 and max(values) / min(values) >= 100
+    return bool(values.min() > 0 and values.max() / values.min() >= 100)
 
 
-def parallel(trials: Trials, names: list[str], file: Path) -> None:
-    """A line a trial through its hyperparameters to its validation accuracy; the best is drawn bold.
+def parallel(trials: Trials, names: list[str]) -> Figure:
+    """A line a trial through its hyperparameters to its validation accuracy; the chosen one is bold.
+
+    The accuracy's scale is stretched towards 100%, so that trials that failed do not squash the others.
 
     Parameters
     ----------
@@ -28,56 +34,78 @@ def parallel(trials: Trials, names: list[str], file: Path) -> None:
     names
         The hyperparameters, in the order of the axes.
     """
-    columns = [*names, "validation_accuracy"]
-    places, ticks = [], []
-    for name in columns:
-        values = [float(trial[name]) for trial in trials]
-        scaled = np.log10(values) if logarithmic(values) else np.array(values)
-        low, high = scaled.min(), scaled.max()
-        places.append((scaled - low) / ((high - low) or 1))
-        ticks.append((min(values), max(values)))
-    made, axes = style.figure(7.2, 3.4, margins=(0.6, 0.55, 0.6, 0.75), title="Trials", note="the best one bold")
+    made, axes = style.figure(8.0, 3.9, margins=(0.5, 0.6, 0.3, 0.75), title="Trials", note="a line a trial")
     ax = axes[0, 0]
-    accuracy = [trial["validation_accuracy"] for trial in trials]
-    best = int(np.argmax(accuracy))
-    for number, heights in enumerate(np.array(places).T):
-        chosen = number == best
-        colour = style.VERMILLION if chosen else style.BLUE
-        ax.plot(heights, color=colour, linewidth=2.6 if chosen else 1.1, alpha=1 if chosen else 0.55, zorder=2 + chosen)
-    for place, (name, (low, high)) in enumerate(zip(columns, ticks, strict=True)):
+    heights = []
+    for place, name in enumerate((*names, ACCURACY)):
+        values = np.array([float(trial[name]) for trial in trials])
+        scaled, marks, words = scaling(values, name)
+        low, high = min(scaled(values).min(), *scaled(marks)), max(scaled(values).max(), *scaled(marks))
+        heights.append((scaled(values) - low) / ((high - low) or 1))
         ax.axvline(place, color=style.FAINT, linewidth=0.8, zorder=1)
-        ax.text(place, 1.04, f"{high:.4g}", ha="center", fontsize=8, color=style.INK)
-        ax.text(place, -0.09, f"{low:.4g}", ha="center", fontsize=8, color=style.INK)
-        ax.text(place, 1.15, name.replace("_", " "), ha="center", fontweight="bold")
-    ax.set(xticks=[], yticks=[], ylim=(-0.02, 1.02), xlim=(-0.3, len(columns) - 0.7))
-    ax.grid(False)
-    for spine in ax.spines.values():
-        spine.set_visible(False)
-    style.save(made, file)
+        for mark, height in zip(marks, (scaled(marks) - low) / ((high - low) or 1), strict=True):
+            ax.plot((place - 0.02, place), (height, height), color=style.FAINT, linewidth=0.8, zorder=1)
+            ax.text(place - 0.035, height, words(mark, None), ha="right", va="center", fontsize=8, zorder=4, bbox=HALO)
+    best = chosen(trials)
+    for number, line in enumerate(np.array(heights).T):
+        label = ("the others", "chosen: best on validation images")[number == best]
+        look = (
+            {"color": style.VERMILLION, "linewidth": 2.6, "zorder": 3}
+            if number == best
+            else {"color": style.BLUE, "linewidth": 1.1, "alpha": 0.6, "zorder": 2}
+        )
+        ax.plot(line, label=label, **look)
+    ax.set_xticks(range(len(heights)), [name.replace("_", " ") for name in (*names, ACCURACY)])
+    ax.set(xlabel="Hyperparameters, and what came of them", ylabel="Each from low to high", yticks=[])
+    ax.set(ylim=(-0.04, 1.04), xlim=(-0.4, len(heights) - 0.6))
+    ax.grid(visible=False)
+    ax.spines[:].set_visible(False)
+    style.legend(made, ax)
+    return made
 
 
-def scatter(trials: Trials, names: list[str], file: Path) -> None:
-    """Validation accuracy over each hyperparameter, a point a trial."""
+def scatter(trials: Trials, names: list[str]) -> Figure:
+    """Validation accuracy over each hyperparameter, a point a trial, on a scale stretched towards 100%."""
     made, axes = style.figure(
-        2.7 * len(names) + 0.6,
-        2.9,
-        columns=len(names),
-        margins=(0.65, 0.55, 0.2, 0.6),
-        gaps=(0.55, 0),
-        title="Validation accuracy",
-    )
+        2.7 * len(names) + 0.75, 3.2, columns=len(names), margins=(0.75, 0.55, 0.2, 0.75), gaps=(0.3, 0),
+        title="Trials", note="a point a trial",
+    )  # fmt: skip
+    best = chosen(trials)
+    accuracy = np.array([trial[ACCURACY] for trial in trials])
+    others = np.arange(len(trials)) != best
     for ax, name in zip(axes[0], names, strict=True):
-        points(ax, trials, name)
-    style.save(made, file)
+        values = np.array([float(trial[name]) for trial in trials])
+        ax.scatter(
+            values[others], accuracy[others], color=style.BLUE, s=28, linewidths=0, alpha=0.8, label="the others"
+        )
+        ax.scatter(
+            values[best], accuracy[best], color=style.VERMILLION, marker="D", s=36, zorder=3,
+            label="chosen: best on validation images",
+        )  # fmt: skip
+        if logarithmic(values):
+            ax.set_xscale("log")
+            ax.xaxis.set_major_formatter(scales.PLAIN)
+            ax.xaxis.set_major_locator(LogLocator(numticks=4))
+            ax.xaxis.set_minor_locator(NullLocator())
+            ax.margins(x=0.12)
+        scales.stretch(ax, accuracy.min(), accuracy.max(), 0.005)
+        ax.set(xlabel=name.replace("_", " "), ylabel="Validation accuracy" if ax is axes[0, 0] else "")
+        ax.tick_params(labelleft=ax is axes[0, 0])
+    style.legend(made, axes[0, 0])
+    return made
 
 
-def points(ax: Axes, trials: Trials, name: str) -> None:
-    """One hyperparameter's panel."""
-    values = [float(trial[name]) for trial in trials]
-    accuracy = [trial["validation_accuracy"] for trial in trials]
-    best = int(np.argmax(accuracy))
-    colours = [style.VERMILLION if number == best else style.BLUE for number in range(len(trials))]
-    ax.scatter(values, accuracy, c=colours, s=28, linewidths=0, alpha=0.85)
-    ax.set_xlabel(name.replace("_", " "))
+def chosen(trials: Trials) -> int:
+    """The place of the trial with the highest validation accuracy; of equals the first."""
+    return int(np.argmax([trial[ACCURACY] for trial in trials]))
+
+
+def scaling(values: np.ndarray, name: str) -> tuple[Scale, np.ndarray, FuncFormatter]:
+    """How an axis places a column's values, which of them it writes, and in what words."""
+    low, high = float(values.min()), float(values.max())
+    if name == ACCURACY:
+        marks = np.unique([np.floor(100 * low) / 100, *(mark for mark in scales.ticks(low, high) if mark >= 0.5)])
+        return scales.stretched, marks, scales.PERCENT
     if logarithmic(values):
-        ax.set_xscale("log")
+        return np.log10, 10.0 ** np.arange(np.floor(np.log10(low)), np.ceil(np.log10(high)) + 1), scales.PLAIN
+    return np.asarray, np.array(MaxNLocator(4).tick_values(low, high)), scales.PLAIN

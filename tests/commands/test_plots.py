@@ -2,6 +2,7 @@
 
 import csv
 import io
+import re
 import shutil
 import subprocess
 import sys
@@ -10,6 +11,8 @@ import pytest
 from browser import ARGUMENTS, CHROMIUM
 from conftest import ROOT, Project
 from PIL import Image
+
+from replica.figures import style
 
 FOLDER = "plots/variants/tiny"
 PIPELINE = f"""
@@ -92,6 +95,16 @@ def test_the_pages_of_dvc_plots_open_without_a_network(plotted):
         assert min(drawn) > 100
         pictures = window.locator("img").evaluate_all("all => all.map(picture => picture.naturalWidth)")
         assert pictures == [8, 8]
+        assert window.locator("nav a").all_text_contents() == ["history", "confusion", "accuracy so far", "mistakes"]
+        for width in (1280, 390):
+            window.set_viewport_size({"width": width, "height": 800})
+            window.reload()
+            charts.nth(2).wait_for()
+            assert window.evaluate("document.documentElement.scrollWidth") <= width
+            shrunk = charts.evaluate_all(
+                "all => all.map(one => one.getBoundingClientRect().width / one.viewBox.baseVal.width)"
+            )
+            assert min(shrunk) > 0.8, "letters shrink with their charts"
         browser.close()
     assert problems == [], problems
     assert [url for url in asked if not url.startswith(("file:", "data:"))] == []
@@ -124,6 +137,25 @@ def test_revisions_over_each_other_as_svg(plotted, tmp_path):
     ).stdout
     assert before.read_bytes() == committed
     assert Image.open(io.BytesIO(after.read_bytes())).getpixel((0, 0)) == (230, 0, 0)
+
+
+def test_colours_order_and_per_cent_are_those_of_the_pictures(plotted, tmp_path):
+    replica(plotted, "--format", "svg", "--output", str(tmp_path))
+    text = (tmp_path / "variants/tiny/history.svg").read_text()
+    for data, colour in (("training", style.BLUE), ("validation", style.VERMILLION)):
+        assert f'stroke="{colour}"' in text, data
+    assert re.search(r">9[\d.]+%</text>", text)
+    assert text.index(">training</text>") < text.index(">validation</text>")
+
+
+def test_an_earlier_revision_stands_out_below_a_later_that_is_the_same(plotted, tmp_path):
+    replica(plotted, "--format", "svg", "--rev", "HEAD", "--rev", "main", "--output", str(tmp_path))
+    text = (tmp_path / "variants/tiny/history.svg").read_text()
+    lines = re.findall(r'aria-roledescription="line mark"[^>]*stroke-width="([\d.]+)"', text) or re.findall(
+        r'stroke-width="([\d.]+)"', text
+    )
+    assert {"7", "2"} <= set(lines)
+    assert lines.index("7") < lines.index("2")
 
 
 @pytest.mark.parametrize(

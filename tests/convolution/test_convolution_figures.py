@@ -18,41 +18,32 @@ NAMED = {
     "sharpen": np.array([[0, -1, 0], [-1, 8, -1], [0, -1, 0]]),
 }
 DRAW = {
-    "by_hand": lambda file: figures.by_hand(DIGIT, (9, 9), 4, KERNEL, 100, file),
-    "strokes": lambda file: figures.strokes(DIGIT, KERNEL, [-150, -200], file),
-    "kernels": lambda file: figures.kernels(PICTURE, NAMED, file),
-    "heatmaps": lambda file: figures.heatmaps(PICTURE, NAMED, file),
-    "tables": lambda file: figures.tables(PICTURE, NAMED, 10, file),
+    "by_hand": lambda: figures.by_hand(DIGIT, (9, 9), 4, KERNEL, 100),
+    "strokes": lambda: figures.strokes(DIGIT, KERNEL, [-150, -200]),
+    "kernels": lambda: figures.kernels(PICTURE, NAMED),
+    "heatmaps": lambda: figures.heatmaps(PICTURE, NAMED),
+    "tables": lambda: figures.tables(PICTURE, NAMED, 10),
 }
 
 
-@pytest.fixture
-def drawn(monkeypatch, tmp_path):
-    """Draw one figure and hand back matplotlib's own, before it becomes a PNG."""
-
-    def draw(name):
-        kept = []
-        monkeypatch.setattr(style, "save", lambda made, file: kept.append(made))
-        DRAW[name](tmp_path / "unused.png")
-        return [
-            (ax.get_title("left"), ax.images[0].get_array(), [t.get_text() for t in ax.texts]) for ax in kept[0].axes
-        ]
-
-    return draw
+def drawn(name):
+    """Each panel's title, image and numbers."""
+    axes = DRAW[name]().axes
+    return [(ax.get_title("left"), ax.images[0].get_array(), [t.get_text() for t in ax.texts]) for ax in axes]
 
 
 @pytest.mark.parametrize("name", DRAW)
 def test_a_figure_repeats_to_the_byte_and_fits_its_page(name, tmp_path):
     first, again = tmp_path / "first.png", tmp_path / "again.png"
-    DRAW[name](first)
-    DRAW[name](again)
+    style.save(DRAW[name](), first)
+    style.save(DRAW[name](), again)
     assert first.read_bytes() == again.read_bytes()
     picture = np.asarray(Image.open(first).convert("L"))
     assert 800 <= picture.shape[1] <= 1100
     assert (picture[:, [0, -1]] == 255).all(), "something is cut off at a side"
 
 
-def test_by_hand_writes_every_number(drawn):
+def test_by_hand_writes_every_number():
     x = DIGIT[9:13, 9:13]
     panels = {title: numbers for title, _, numbers in drawn("by_hand")}
     for title, values in {
@@ -62,7 +53,7 @@ def test_by_hand_writes_every_number(drawn):
         assert [float(number.replace("−", "-")) for number in panels[title]] == values.ravel().tolist(), title
 
 
-def test_the_kernel_sees_horizontal_strokes_and_its_transpose_does_not(drawn):
+def test_the_kernel_sees_horizontal_strokes_and_its_transpose_does_not():
     panels = drawn("strokes")
     assert [title for title, _, _ in panels[:2]] == ["the kernel", "horizontal strokes"]
     assert panels[1][1].shape == panels[2][1].shape == (26, 26)
@@ -73,15 +64,17 @@ def test_the_kernel_sees_horizontal_strokes_and_its_transpose_does_not(drawn):
     assert np.array_equal(panels[4][1], KERNEL.T)
 
 
-def test_outline_blackens_plain_areas_and_sharpen_keeps_their_grey(drawn):
-    (_, _, _), (_, outline, _), (_, sharpen, _) = drawn("kernels")
+def test_outline_blackens_plain_areas_and_sharpen_keeps_their_grey():
+    (_, _, _), (_, outline, _), (_, sharpen, _), *pieces = drawn("kernels")
     for value, row, column in ((100, 2, 2), (200, 18, 28)):
         assert outline[row, column] == 0
         assert sharpen[row, column] == pytest.approx(value / 255)
     assert outline.max() == 1
+    for (_, piece, _), whole in zip(pieces[1:], (outline, sharpen), strict=True):
+        assert np.array_equal(piece, whole[5:13, 23:31])
 
 
-def test_heat_maps_keep_the_signs(drawn):
+def test_heat_maps_keep_the_signs():
     for _, image, _ in drawn("heatmaps"):
         assert image.shape == (38, 58)
     (_, outline, _), (_, sharpen, _) = drawn("heatmaps")
@@ -89,7 +82,7 @@ def test_heat_maps_keep_the_signs(drawn):
     assert sharpen[2, 2] == 400
 
 
-def test_tables_at_a_stride_write_every_number(drawn):
+def test_tables_at_a_stride_write_every_number():
     for (_, image, numbers), cells in zip(drawn("tables"), NAMED.values(), strict=True):
         assert np.array_equal(image, convolve(PICTURE, cells, stride=10))
         assert [float(number.replace("−", "-")) for number in numbers] == image.ravel().tolist()

@@ -194,7 +194,7 @@ def test_the_templates_fit_the_tables(project):
     }
     for name, columns in tables.items():
         text = (ROOT / ".dvc" / "plots" / f"{name}.json").read_text()
-        fields = set(re.findall(r'"field": "(\w+)"', text)) - {"share", "rev"}
+        fields = set(re.findall(r'"field": "(\w+)"', text)) - set(re.findall(r'"as": "(\w+)"', text)) - {"rev"}
         assert fields <= set(columns) and json.loads(text)["data"]["values"] == "<DVC_METRIC_DATA>"
 
 

@@ -20,7 +20,8 @@ from browser import ARGUMENTS, CHROMIUM
 from conftest import ROOT
 
 from replica.common import files, parameters, reader
-from replica.report import charts
+from replica.report import cards, charts
+from replica.report.results import Results
 
 VOID = {"meta", "link", "img", "input", "br", "path", "circle", "polyline", "wbr"}
 OUTPUTS = ("report/index.html", "metrics/summary.json", "plots/claims.csv", "plots/summary.csv",
@@ -203,6 +204,26 @@ def test_curves_leave_out_what_is_not_a_number():
     assert not loss.lines
 
 
+def test_an_accuracys_ticks_end_at_100_per_cent():
+    for values in ({1: 0.62, 2: 0.999}, {1: 0.985, 2: 1.0}, {1: 0.0, 2: 0.02}, {1: 1.0, 2: 1.0}):
+        (panel,) = charts.panels({("accuracy", "training"): {0: values}})
+        shares = [float(text.rstrip("%")) for _, text in panel.y_ticks]
+        assert len(shares) >= 2 and min(shares) >= 0 and max(shares) <= 100, shares
+        places = [float(y) for point in panel.lines[0][2].split() for y in point.split(",")[1:]]
+        assert all(charts.TOP <= place <= charts.HEIGHT - charts.BOTTOM for place in places)
+
+
+def test_a_card_counts_the_images_that_train():
+    results = Results(parameters.declared(ROOT), ROOT)
+    described = {**results.parameters, "documents": {}}
+    for name in results.variants:
+        made = cards.card(name, described, results, [])
+        if made.ran:
+            assert made.train_examples == made.details["images"]["train"], name
+    assert cards.card("mnist_5k_mlp", described, results, []).validation == "the last 20% of 4,000, 800 images"
+    assert cards.card("spiral", described, results, []).kind == "points"
+
+
 @pytest.fixture(scope="module")
 def browser():
     if not CHROMIUM:
@@ -291,6 +312,8 @@ def test_a_phone_scrolls_one_way_only(visit, name):
     page = visit(360, name)
     page.evaluate("document.querySelectorAll('details').forEach(each => { each.open = true; })")
     assert page.evaluate("document.documentElement.scrollWidth") <= 360
+    cut = "all => all.filter(each => each.scrollWidth > each.clientWidth).length"
+    assert page.locator("#summary .scroll, #search .scroll").evaluate_all(cut) == 0
 
 
 def test_dark_and_light(visit):
