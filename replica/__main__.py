@@ -33,6 +33,10 @@ def check() -> None:
 
     Example: `replica check && dvc repro`
     """
+    if "DVC_EXP_NAME" in os.environ:
+        from replica.commands import restorable
+
+        restorable.forget(Path())
     check_all(parameters.declared())
 
 
