@@ -200,6 +200,21 @@ def compare(
 
 
 @app.command()
+def experiments(
+    rev: Annotated[str, typer.Argument(metavar="REV", help="The commit that they start from.")] = "HEAD",
+    markdown: Annotated[bool, typer.Option("--markdown", help="Print Markdown.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON, with intervals.")] = False,
+) -> None:
+    """List a commit's experiments: what each changed, and what it reached, beside the commit's own scores.
+
+    Examples: `replica experiments`, `replica experiments main --markdown`
+    """
+    from replica.commands.compare import experiments
+
+    print(experiments.told(rev, markdown, as_json), end="")
+
+
+@app.command()
 def verify(
     targets: Annotated[list[str] | None, typer.Argument(help="Stages or variants; none: the quick start's.")] = None,
     everything: Annotated[bool, typer.Option("--all", help="All that dvc.lock records.")] = False,
