@@ -33,6 +33,10 @@ def check() -> None:
 
     Example: `replica check && dvc repro`
     """
+    if "DVC_EXP_NAME" in os.environ:
+        from replica.commands import restorable
+
+        restorable.forget(Path())
     check_all(parameters.declared())
 
 
@@ -206,6 +210,21 @@ def compare(
         print(tables.markdown(found, everything))
     else:
         tables.show(found, everything)
+
+
+@app.command()
+def experiments(
+    rev: Annotated[str, typer.Argument(metavar="REV", help="The commit that they start from.")] = "HEAD",
+    markdown: Annotated[bool, typer.Option("--markdown", help="Print Markdown.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON, with intervals.")] = False,
+) -> None:
+    """List a commit's experiments: what each changed, and what it reached, beside the commit's own scores.
+
+    Examples: `replica experiments`, `replica experiments main --markdown`
+    """
+    from replica.commands.compare import experiments
+
+    print(experiments.told(rev, markdown, as_json), end="")
 
 
 @app.command()

@@ -9,6 +9,7 @@ from typing import Any
 
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from replica.common import parameters
 from replica.common.errors import UserError
@@ -16,6 +17,7 @@ from replica.datasets import declaration
 from replica.schema import check
 from replica.schema.layers import Layer, Shape, words
 
+WIDTH = 100  # columns that a table of ours fills at most, where it can give way
 Stack = list[tuple[str, Layer, Shape]]
 
 
@@ -29,7 +31,7 @@ def grid(*columns: str) -> Table:
     made = Table(box=None, padding=(0, 2, 0, 0), header_style="bold")
     for column in columns:
         justify: Any = "right" if column.startswith(">") else "left"
-        made.add_column(column.lstrip(">"), justify=justify, no_wrap=column != "layers")
+        made.add_column(column.lstrip(">"), justify=justify, no_wrap=True)
     return made
 
 
@@ -53,28 +55,16 @@ def show(declared: dict[str, Any], names: list[str]) -> None:
         for name in names:
             layer_by_layer(name, parameters.variant(declared, name), check.check_variant(declared, name, datasets))
         return
-    lines = grid(
-        "variant",
-        "dataset",
-        ">images",
-        "optimizer",
-        ">batch",
-        ">epochs",
-        "validation",
-        ">seeds",
-        ">parameters",
-        "layers",
-    )
+    lines = grid("variant", "dataset", "network", ">epochs", ">parameters", "optimizer")
+    lines.columns[-1].no_wrap = False  # the only one that gives way
     for name in declared["variants"]:
         stack = check.check_variant(declared, name, datasets)
         entry = parameters.variant(declared, name)
-        images = entry.get("train_examples", datasets[entry["dataset"]].train_examples)
         lines.add_row(
-            name, entry["dataset"], f"{images:,}", words(entry["optimizer"], 1), str(entry["batch_size"]),
-            str(entry["epochs"]), str(entry["validation"]), str(len(entry["seeds"])), f"{total(stack):,}",
-            " ".join(short(kind, layer) for kind, layer, _ in stack),
+            name, entry["dataset"], declared["variants"][name]["network"], str(entry["epochs"]), f"{total(stack):,}",
+            Text(words(entry["optimizer"], 1).replace("learning_rate=", ""), no_wrap=True, overflow="ellipsis"),
         )  # fmt: skip
-    console().print(lines)
+    console().print(lines, width=min(console().width, WIDTH))
 
 
 def layer_by_layer(name: str, entry: dict[str, Any], stack: Stack) -> None:
@@ -96,19 +86,6 @@ def layer_by_layer(name: str, entry: dict[str, Any], stack: Stack) -> None:
 def total(stack: Stack) -> int:
     """Trainable parameters of all layers."""
     return sum(count for _, layer, shape in stack for _, count in layer.parameters(shape))
-
-
-def short(kind: str, layer: Layer) -> str:
-    """A layer in a word: `Conv32`, `Max2`, `Dense10(L1=0.0001)`."""
-    given = layer.model_dump(exclude_unset=True)
-    first = next((given[key] for key in ("filters", "units", "rate", "pool_size") if key in given), "")
-    penalty = next((f"({name}={next(iter(of.values()))})" for name, of in penalties(given)), "")
-    return kind.replace("Pooling", "").removesuffix("2D") + str(first) + penalty
-
-
-def penalties(given: dict[str, Any]) -> list[tuple[str, dict[str, Any]]]:
-    """The regularizers among a layer's arguments, by name."""
-    return [item for key, value in given.items() if key.endswith("_regularizer") and value for item in value.items()]
 
 
 def results(declared: dict[str, Any], names: list[str]) -> None:

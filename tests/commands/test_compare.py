@@ -443,3 +443,16 @@ def test_an_experiment_against_head(project, monkeypatch):
     assert row.changes == [compare.Change("epochs", 1, 3)]
     assert row.difference == pytest.approx(row.after[0] - row.before[0], abs=1e-5)
     assert row.p == row.paired.p < 1
+
+
+def test_experiments_are_listed_beside_what_they_changed(made):
+    made.run("git", "update-ref", f"refs/exps/{(base := head(made))[:2]}/{base[2:]}/tried", "first")
+    for options, held in (([], "tried"), (["--markdown"], "| tried | gained |"), (["--json"], '"experiment": "tried"')):
+        done = made.run("python", "-m", "replica", "experiments", *options, PYTHONPATH=str(ROOT))
+        assert held in done.stdout
+        assert "epochs" in done.stdout
+        assert options or max(map(len, done.stdout.splitlines())) <= 100
+
+
+def head(made):
+    return made.run("git", "rev-parse", "HEAD").stdout.strip()

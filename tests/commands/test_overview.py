@@ -19,11 +19,15 @@ def declared(tmp_path, monkeypatch):
     return parameters.declared(ROOT)
 
 
-def test_every_variant_has_a_line(declared, capsys):
+@pytest.mark.parametrize("columns", ["", "100"])
+def test_every_variant_has_a_line_of_100_columns_at_most(columns, declared, capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", columns)
     overview.show(declared, [])
     lines = capsys.readouterr().out.splitlines()
-    assert [line.split()[0] for line in lines[1:] if not line.startswith(" ")] == list(declared["variants"])
-    assert re.search(r"mnist_l2_1e-4 .* 391,010 .*Dense300\(L2=0.0001\)", "\n".join(lines))
+    assert [line.split()[0] for line in lines[1:]] == list(declared["variants"])
+    assert max(map(len, lines)) <= 100
+    assert re.search(r"^mnist_l2_1e-4 +mnist +\w+ +\d+ +391,010 +\w", "\n".join(lines), re.MULTILINE)
+    assert "…" in "\n".join(lines), "the optimizer is what is cut"
 
 
 def test_one_variant_shows_its_arithmetic(declared, capsys):

@@ -72,8 +72,8 @@ class Revision:
     variants: dict[str, Variant]
 
 
-def read(repo: Repo, rev: str) -> Revision:
-    """Read a revision: a branch, tag, commit, experiment, or `workspace`.
+def read(repo: Repo, rev: str, scored: bool = True) -> Revision:
+    """Read a revision: a branch, tag, commit, experiment, or `workspace`; with `scored`, one that has scores.
 
     Raises
     ------
@@ -91,7 +91,7 @@ def read(repo: Repo, rev: str) -> Revision:
             variants = {name: variant(repo, rev, name, declared, stages) for name in declared.get("variants") or {}}
     except (SCMError, DvcException) as error:
         raise UserError(unknown(repo, rev, error)) from None
-    if not any(each.accuracy for each in variants.values()):
+    if scored and not any(each.accuracy for each in variants.values()):
         raise UserError(f"{rev}: no scores of any variant, metrics/VARIANT.json; run `dvc repro` there and commit them")
     return Revision(rev, None if rev == WORKSPACE else commit, variants)
 
