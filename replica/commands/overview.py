@@ -14,7 +14,7 @@ from rich.text import Text
 from replica.common import parameters
 from replica.common.errors import UserError
 from replica.datasets import declaration
-from replica.schema import check
+from replica.schema import check, receptive
 from replica.schema.layers import Layer, Shape, words
 
 WIDTH = 100  # columns that a table of ours fills at most, where it can give way
@@ -68,18 +68,19 @@ def show(declared: dict[str, Any], names: list[str]) -> None:
 
 
 def layer_by_layer(name: str, entry: dict[str, Any], stack: Stack) -> None:
-    """Print one variant's layers: arguments, output shape, parameters and how they come about."""
-    lines = grid("layer", "arguments", "output", ">parameters", "arithmetic")
-    for kind, layer, shape in stack:
+    """Print one variant's layers: arguments, output shape, receptive field, parameters and how they come about."""
+    lines = grid("layer", "arguments", "output", "sees", ">parameters", "arithmetic")
+    for (kind, layer, shape), field in zip(stack, receptive.fields(stack), strict=True):
         terms = layer.parameters(shape)
         lines.add_row(
             kind,
             ", ".join(f"{key}={value}" for key, value in layer.model_dump(exclude_unset=True).items()),
             "×".join(map(str, layer.output(shape))),
+            "×".join(map(str, field)) if field else "all",
             f"{sum(count for _, count in terms):,}",
             " + ".join(text for text, _ in terms),
         )
-    lines.add_row("total", "", "", f"{total(stack):,}", "")
+    lines.add_row("total", "", "", "", f"{total(stack):,}", "")
     console().print(f"[bold]{name}[/bold]: {entry['dataset']}, {words(entry['optimizer'], 1)}", lines, sep="\n")
 
 

@@ -107,6 +107,8 @@ class Conv2D(Weighted):
     def output(self, shape: Shape) -> Shape:
         if shape[2] % self.groups or self.filters % self.groups:
             raise ValueError(f"groups: {self.groups} divides not both {shape[2]} channels and {self.filters} filters")
+        if shape[2] == 1 and pair(self.kernel_size) == (1, 1) != pair(self.strides):
+            raise ValueError("kernel_size: 1 with strides on one channel, in which TensorFlow's gradient spoils memory")
         return (*slide(shape, self.kernel_size, self.strides, self.padding, self.dilation_rate), self.filters)
 
     def parameters(self, shape: Shape) -> list[tuple[str, int]]:

@@ -33,8 +33,9 @@ def test_every_variant_has_a_line_of_100_columns_at_most(columns, declared, caps
 def test_one_variant_shows_its_arithmetic(declared, capsys):
     overview.show(declared, ["mnist_cnn"])
     out = capsys.readouterr().out
-    assert re.search(r"Conv2D .*26×26×32 +320 +\(3·3·1 \+ 1\)·32", out)
+    assert re.search(r"Conv2D .*26×26×32 +3×3 +320 +\(3·3·1 \+ 1\)·32", out)
     assert "258,090" in out
+    assert re.search(r"Flatten +\S+ +all +0", out) and re.search(r"^layer +arguments +output +sees", out, re.M)
 
 
 def test_an_unknown_variant_is_refused_with_the_nearest(declared):

@@ -112,6 +112,10 @@ MISTAKES = [
     ((*VARIANT, "layers"), {"1": {"Dense": {"unit": 3}}}, ["layers.1.Dense.unit: ", "did you mean units?"]),
     ((*VARIANT, "layers"), {1: "Flatten"}, ["variants.mnist_mlp.layers: got 1", "in quotes"]),
     ((*VARIANT, "layers"), {"one": "Flatten"}, ["variants.mnist_mlp.layers: got 'one'", "such as '0'"]),
+    (
+        (*VARIANT, "layers"), {"0": {"Conv2D": {"filters": 2, "kernel_size": 1, "strides": 2}}},
+        ["layers.0.Conv2D: kernel_size: 1 with strides on one channel"],
+    ),
     (VARIANT, 3, ["variants.mnist_mlp: got 3", "a mapping with", "data", "epochs"]),
     (NETWORK, None, ["networks.mlp: got None", "a mapping with", "layers", "optimizer"]),
     (NETWORK, {}, ["networks.mlp.layers: missing"]),

@@ -43,7 +43,9 @@ def test_shapes_and_parameters_are_keras_s(shape, layers, head):
             _, checked = check.one(LAYERS, value, "layers", "layer")
             ours_total += sum(count for _, count in checked.parameters(ours))
             ours = checked.output(ours)
-    except ValueError:
+    except ValueError as refused:
+        if "spoils memory" in str(refused):  # Keras builds it, and TensorFlow dies of it
+            return
         with pytest.raises(ValueError):
             networks.network({"layers": stack}, shape, images=False)
         return
