@@ -100,7 +100,7 @@ def settled(declared: dict[str, Any], section: str, name: str, drawn: dict[str, 
     found["seeds"] = list(range(found["seeds"]))
     for holder, key in ((found, "loss_weights"), *((each, "learning_rate") for each in arguments(found["optimizer"]))):
         if (
-            type(value := holder.get(key)) is int and abs(value) < 2**53
+            type(value := holder.get(key)) is int and 0 < value < 2**53
         ):  # Keras takes a whole number for one of a type it has not
             holder[key] = float(value)
     return found

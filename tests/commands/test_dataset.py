@@ -428,7 +428,7 @@ def test_names_that_yaml_would_take_for_something_else_stay_names(place):
     [
         ("datasets: [", "datasets.yaml: not YAML: "),
         ("datasets: 3\n", "datasets: got 3; should be a valid dictionary"),
-        ("datasets: {a: {b: 1, b: 2}}\n", "datasets.yaml: not YAML: "),
+        ("datasets: {a: {b: 1, b: 2}}\n", "datasets.yaml: b: stands on line 1 and on line 1"),
     ],
 )
 def test_a_file_that_an_entry_cannot_go_into_stays_as_it_is(text, message, place):
