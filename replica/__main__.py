@@ -289,6 +289,18 @@ def seconds() -> None:
     print(f"benchmarks/seconds.csv: {count} of {len(names)} measured here")
 
 
+@app.command()
+def release() -> None:
+    """Write what goes with a release: badges/*.svg, and ro-crate-metadata.json of the results that dvc.lock records.
+
+    Example: `replica release && git add badges`
+    """
+    from replica.commands.release import badges, crate
+
+    for file in [*badges.write(), crate.write()]:
+        print(file)
+
+
 def check_all(declared: dict[str, Any]) -> None:
     """Check what is declared and, unless a stage asks, one's own data: a stage works on the copy that was declared."""
     from replica.commands import repair

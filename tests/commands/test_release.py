@@ -1,0 +1,198 @@
+"""What goes with a release: the RO-Crate, the badges, the wheel, the container, and the files that a shelf asks for."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+import subprocess
+import sys
+import sysconfig
+import tomllib
+import zipfile
+from pathlib import Path
+from xml.etree import ElementTree
+
+import pytest
+import yaml
+from conftest import ROOT
+from rocrate.rocrate import ROCrate
+
+from replica.commands.release import badges, crate
+from replica.common.errors import UserError
+
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+
+
+@pytest.fixture(scope="module")
+def released(tmp_path_factory) -> Path:
+    """A clone of this repository as it lies, with its metadata written."""
+    folder = tmp_path_factory.mktemp("released") / "clone"
+    subprocess.run(["git", "clone", "-q", ROOT, folder], check=True)
+    for name in ("CITATION.cff", "dvc.lock", "dvc.yaml"):
+        shutil.copy(ROOT / name, folder)
+    crate.write(folder)
+    return folder
+
+
+def test_every_recorded_stage_is_an_action_that_the_library_reads_back(released):
+    stages = yaml.safe_load((released / "dvc.lock").read_text())["stages"]
+    read = ROCrate(released)
+    actions = {action["name"]: action for action in read.get_by_type("CreateAction")}
+    assert actions.keys() == stages.keys()
+    for name, stage in stages.items():
+        made = {entity["name"]: entity["identifier"] for entity in actions[name]["result"]}
+        assert made == {out["path"]: f"md5:{out['md5']}" for out in stage["outs"]}
+        used = {entity["name"] for entity in [*actions[name]["object"], actions[name]["instrument"]]}
+        assert used >= {dep["path"] for dep in stage["deps"]}
+    assert read.mainEntity.id == "dvc.yaml"
+    assert read.license.id == crate.LICENCE
+
+
+def test_a_chain_of_results_can_be_followed_back_to_the_raw_data(released):
+    read = ROCrate(released)
+    maker = {made.id: action for action in read.get_by_type("CreateAction") for made in action["result"]}
+    seen, todo = set(), ["metrics/mnist_5k_mlp.json"]
+    while todo:
+        if action := maker.get(todo.pop()):
+            seen.add(action["name"])
+            todo += [each.id for each in action["object"] if not isinstance(each, str)]
+    assert seen == {"evaluate@mnist_5k_mlp", "train@mnist_5k_mlp", "preprocess@mnist_5k", "download@mnist_5k"}
+
+
+def test_the_same_lock_gives_the_same_bytes(released):
+    before = (released / crate.NAME).read_bytes()
+    assert crate.write(released).read_bytes() == before
+
+
+def test_a_result_edited_by_hand_is_refused_and_what_was_there_stays(released):
+    file = released / "metrics/mnist_5k_mlp.json"
+    kept, before = file.read_text(), (released / crate.NAME).read_bytes()
+    try:
+        file.write_text(kept.replace("0.9", "0.8"))
+        with pytest.raises(UserError, match=r"^metrics/mnist_5k_mlp\.json: not the bytes that dvc\.lock records"):
+            crate.write(released)
+    finally:
+        file.write_text(kept)
+    assert (released / crate.NAME).read_bytes() == before
+
+
+def test_a_score_of_another_model_than_the_lock_s_is_refused(released):
+    lock = released / "dvc.lock"
+    kept = lock.read_text()
+    content = yaml.safe_load(kept)
+    content["stages"]["train@mnist_5k_mlp"]["outs"][0]["md5"] = "0" * 32 + ".dir"
+    try:
+        lock.write_text(yaml.safe_dump(content))
+        with pytest.raises(UserError, match="evaluate@mnist_5k_mlp: made from another models/mnist_5k_mlp than"):
+            crate.write(released)
+    finally:
+        lock.write_text(kept)
+
+
+def test_metadata_that_names_what_is_not_there_is_told(released):
+    file = released / crate.NAME
+    kept = file.read_text()
+    try:
+        file.write_text(kept.replace('"#data/raw/mnist_5k"', '"#nowhere"', 1))
+        with pytest.raises(UserError, match=r"no entity '#data/raw/mnist_5k'; run `replica release`"):
+            crate.check(released, ROCrate)
+    finally:
+        file.write_text(kept)
+
+
+def test_badges_say_what_the_committed_files_say(tmp_path):
+    for name in ("plots/claims.csv", "metrics/summary.json"):
+        (tmp_path / name).parent.mkdir()
+        shutil.copy(ROOT / name, tmp_path / name)
+    readme = (ROOT / "README.md").read_text()
+    for file in badges.write(tmp_path):
+        committed = ROOT / "badges" / file.name
+        assert committed.read_text() == file.read_text(), f"{committed}: run `replica release`"
+        title = ElementTree.parse(file).getroot().findtext("{http://www.w3.org/2000/svg}title")
+        assert f"![{title}](badges/{file.name})" in readme
+    counts = [int(text) for text in re.search(r"\| all \|(.*)\|", readme).group(1).split("|")]
+    assert badges.values(tmp_path)["claims"][1] == f"{counts[0] + counts[1]} of {sum(counts)}"
+
+
+def test_the_wheel_holds_every_file_of_the_package_and_runs_in_a_fresh_environment(tmp_path):
+    """Beside this environment's packages, the source tree out of sight."""
+    pip = [sys.executable, "-m", "pip", "--quiet", "--disable-pip-version-check"]
+    build = ["wheel", str(ROOT), "--no-deps", "--no-build-isolation", "--no-index", "--wheel-dir", str(tmp_path)]
+    subprocess.run([*pip, *build], check=True)
+    (wheel,) = tmp_path.glob("*.whl")
+    names = set(zipfile.ZipFile(wheel).namelist())
+    listed = subprocess.run(["git", "ls-files", "replica"], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert names >= set(listed.stdout.split())
+    assert any(name.endswith("licenses/LICENSE") for name in names)
+
+    subprocess.run([sys.executable, "-m", "venv", "--without-pip", tmp_path / "venv"], check=True)
+    python = tmp_path / "venv/bin/python"
+    target = subprocess.run(
+        [python, "-c", "import sysconfig; print(sysconfig.get_path('purelib'))"], capture_output=True, text=True
+    ).stdout.strip()
+    Path(target, "others.pth").write_text(sysconfig.get_path("purelib") + "\n")
+    subprocess.run([*pip, "--python", str(python), "install", "--no-deps", "--no-index", str(wheel)], check=True)
+
+    def run(*command: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(command, cwd=tmp_path, env={}, capture_output=True, text=True, check=False)
+
+    helped = run(str(tmp_path / "venv/bin/replica"), "--help")
+    assert helped.returncode == 0 and "release" in helped.stdout, helped.stderr
+    outside = run(str(tmp_path / "venv/bin/replica"), "variants")
+    assert outside.stderr == "error: params.yaml: no such file; run from the project's root\n"
+    lines = "import replica.report.environment as e; print(e.__file__, len(e.environment().list_templates()))"
+    file, count = run(str(python), "-c", lines).stdout.split()
+    assert file.startswith(str(tmp_path))
+    assert int(count) == len(list((ROOT / "replica/report/templates").iterdir()))
+
+
+def test_the_container_is_the_readme_s_steps_on_the_python_that_ci_has():
+    lines = (ROOT / "Containerfile").read_text().replace("\\\n", " ").splitlines()
+    steps = [line.split(maxsplit=1) for line in lines if line and not line.startswith("#")]
+    words = {word for word, _ in steps}
+    assert words <= {"FROM", "RUN", "USER", "WORKDIR", "COPY", "ENV", "CMD"}
+    assert steps[0][0] == "FROM"
+    version = re.search(r'python-version: "([\d.]+)"', (ROOT / ".github/workflows/ci.yml").read_text()).group(1)
+    assert re.fullmatch(rf"docker\.io/library/python:{version}-slim", steps[0][1])
+    # What the README asks for beside Python is installed, and then its own command does the rest, as no superuser.
+    readme = (ROOT / "README.md").read_text()
+    needed = re.search(r"with pip, (\w+) and (\w+);", readme).groups()
+    apt = next(text for word, text in steps if word == "RUN" and "apt-get install" in text)
+    assert set(re.search(r"--no-install-recommends ([\w ]+?) &&", apt).group(1).split()) == set(needed)
+    order = [f"{word} {text}" for word, text in steps]
+    setup, user, copy = (order.index(each) for each in ("RUN make setup", "USER replica", "COPY --chown=replica . ."))
+    assert user < copy < setup
+    targets = re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text(), re.M)
+    command = json.loads(dict(steps)["CMD"])
+    assert command[0] == "make" and command[1] in targets
+
+
+def test_what_the_container_copies_is_what_git_holds():
+    """Every folder that git ignores here and that may be large stays out; nothing that git holds does."""
+    left_out = [line for line in (ROOT / ".dockerignore").read_text().splitlines() if line and not line.startswith("#")]
+    ignored = {line.strip("/") for line in (ROOT / ".gitignore").read_text().splitlines()}
+    assert {".venv", "data", "models", "timings"} <= set(left_out) & ignored
+    listed = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=True).stdout.split()
+    for pattern in left_out:
+        assert not [name for name in listed if name == pattern or name.startswith(f"{pattern}/")], pattern
+
+
+def test_the_licence_is_the_whole_of_apache_s_and_all_name_it():
+    text = (ROOT / "LICENSE").read_text()
+    assert "Version 2.0, January 2004" in text
+    assert re.findall(r"^   (\d+)\. [A-Z]", text, re.M) == [str(number) for number in range(1, 10)]
+    assert "END OF TERMS AND CONDITIONS" in text
+    citation = yaml.safe_load((ROOT / "CITATION.cff").read_text())
+    assert citation["license"] == PROJECT["license"] == "Apache-2.0"
+    assert citation["version"] == PROJECT["version"]
+    assert {"cff-version", "message", "title", "authors"} <= citation.keys()
+    assert citation["cff-version"] == "1.2.0"
+
+
+def test_contributing_s_commands_are_there():
+    text = (ROOT / "CONTRIBUTING.md").read_text()
+    targets = set(re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text(), re.M))
+    assert set(re.findall(r"make ([a-z]+)", text)) <= targets
+    for target in re.findall(r"\]\(([^)#:]+)[^)]*\)", text):
+        assert (ROOT / target).exists(), target
