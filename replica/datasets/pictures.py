@@ -10,7 +10,7 @@ from typing import IO
 import numpy as np
 from PIL import Image, ImageOps
 
-from replica.datasets.mirrors import BadFileError
+from replica.datasets.mirrors import BadFileError, regular
 
 FORMATS = ("PNG", "JPEG")
 LARGEST = 50_000_000  # pixels; a telephone's pictures have 12 to 50 million
@@ -24,6 +24,8 @@ def read(file: Path | IO[bytes], name: str, formats: tuple[str, ...] = FORMATS) 
     BadFileError
         Where it is damaged, of another format, or claims more pixels than `LARGEST`; the message begins with `name`.
     """
+    if isinstance(file, Path) and not file.is_dir():
+        regular(file)
     try:
         with warnings.catch_warnings(action="ignore"), Image.open(file, formats=formats) as image:
             if image.width * image.height > LARGEST:
