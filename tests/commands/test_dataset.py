@@ -251,6 +251,27 @@ def read(image: Image.Image, form: str = "png", **options: object) -> np.ndarray
     return np.asarray(pictures.read(io.BytesIO(content.getvalue()), "x"))
 
 
+@pytest.mark.parametrize(
+    ("kind", "mode"),
+    [*(("PNG", mode) for mode in ("L", "LA", "RGB", "RGBA", "P", "I;16", "1")), ("JPEG", "L"), ("JPEG", "RGB")],
+)
+def test_a_large_picture_read_smaller_looks_the_same(kind, mode):
+    x, y = np.meshgrid(np.linspace(0, 255, 300), np.linspace(0, 255, 200))
+    smooth = Image.fromarray(np.stack([x, y, 255 - x, 255 - y / 2], -1).astype(np.uint8))
+    if mode == "I;16":
+        made = Image.fromarray((x * 256).astype(np.uint16))
+    else:
+        made = smooth.convert("RGB").quantize(256) if mode == "P" else smooth.convert(mode)
+    turned, content = Image.Exif(), io.BytesIO()
+    turned[0x0112] = 6
+    made.save(content, kind, exif=turned)
+    whole, small = (pictures.read(content, "it", enough=enough) for enough in (None, 50))
+    assert whole.size == (200, 300) and small.size == (50, 75) and whole.mode == small.mode
+    expected = np.asarray(whole.reduce(4), int)
+    assert np.abs(expected - np.asarray(small, int)).max() <= 4
+    assert pictures.read(content, "it", enough=150).size == (200, 300)
+
+
 def test_pictures_are_read_as_they_are_shown():
     clear = Image.new("RGBA", (2, 1), (10, 20, 30, 0))
     clear.putpixel((1, 0), (10, 20, 30, 255))
