@@ -1,6 +1,8 @@
 """Fetch one dataset's files, verified, into data/raw, but those it has: `python -m stages.download DATASET`."""
 
 import shutil
+import signal
+import sys
 from pathlib import Path
 
 from replica.common import stage
@@ -27,4 +29,6 @@ def main(name: str) -> None:
 
 
 if __name__ == "__main__":
+    for told in (signal.SIGTERM, signal.SIGHUP):  # as Ctrl-C: temporary folders go
+        signal.signal(told, lambda number, _: sys.exit(128 + number))
     stage.run(main)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
@@ -10,8 +11,8 @@ class Mirror:
     """Serves `files` at `url`; `asked` lists the paths it was asked for.
 
     `manners` says how it answers the first request, the second, …, the last one for all that follow: "well", "cut"
-    (less than it announced), "stall" (headers, then nothing), "corrupt" (a byte is another), "drop" (no answer at all),
-    "404", "500", or an address to redirect to.
+    (less than it announced), "stall" (headers, then nothing), "drip" (a byte at a time), "drip head" (its headers so),
+    "corrupt" (a byte is another), "drop" (no answer at all), "404", "500", or an address to redirect to.
     """
 
     def __init__(self, files: dict[str, bytes], *manners: str) -> None:
@@ -46,17 +47,29 @@ class Mirror:
 
             def answer(self, content: bytes, manner: str) -> None:
                 middle = len(content) // 2
+                if manner == "drip head":
+                    self.drip(b"HTTP/1.1 200 OK\r\nX: " + bytes(1000))
+                    return
                 self.send_response(200)
                 self.send_header("Content-Length", str(len(content)))
                 self.end_headers()
                 if manner == "stall":
                     mirror.closing.wait(5)
+                elif manner == "drip":
+                    self.drip(content)
                 elif manner == "cut":
                     self.wfile.write(content[:middle])
                 elif manner == "corrupt":
                     self.wfile.write(content[:middle] + bytes([content[middle] ^ 1]) + content[middle + 1 :])
                 else:
                     self.wfile.write(content)
+
+            def drip(self, content: bytes) -> None:
+                with contextlib.suppress(OSError):
+                    for byte in content:
+                        self.wfile.write(bytes([byte]))
+                        if mirror.closing.wait(0.05):
+                            break
 
             def log_message(self, *_: object) -> None:
                 pass

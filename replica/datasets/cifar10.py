@@ -7,6 +7,7 @@ import io
 import pickle
 import tarfile
 import zlib
+from functools import partial
 from hashlib import md5
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from replica.datasets import mirrors
+from replica.datasets.bounds import Unpacked
 from replica.datasets.declaration import Cifar10
 from replica.datasets.mirrors import BadFileError
 
@@ -39,12 +41,12 @@ def unpack(path: Path, expected: dict[str, str]) -> dict[str, bytes]:
     Raises
     ------
     BadFileError
-        Where it is no whole archive, holds a member that would lie outside its folder, or a wanted member is missing
-        or another.
+        Where it is no whole archive, is larger than any such (`Unpacked`), holds a member that would lie outside its
+        folder, or a wanted member is missing or another.
     """
     members: dict[str, bytes] = {}
     try:
-        with tarfile.open(path, "r:gz") as archive:
+        with Unpacked(path) as content, tarfile.open(fileobj=content, mode="r:") as archive:
             for member in archive:
                 if Path(member.name).is_absolute():
                     raise tarfile.AbsolutePathError(member)
@@ -52,13 +54,15 @@ def unpack(path: Path, expected: dict[str, str]) -> dict[str, bytes]:
                 name = Path(member.name).name
                 if member.isfile() and name in expected:
                     if member.size > LARGEST:
-                        raise BadFileError(f"{path.name} has a {name} of {member.size} bytes")
-                    file = archive.extractfile(member)
-                    members[name] = file.read() if file else b""
+                        raise BadFileError(f"has a {name} of {member.size} bytes")
+                    if file := archive.extractfile(member):
+                        members[name] = b"".join(iter(partial(file.read, Unpacked.PIECE), b""))
     except tarfile.FilterError as error:
         raise BadFileError(f"{path.name} has a member that climbs out: {error}") from None
     except (tarfile.TarError, EOFError, gzip.BadGzipFile, zlib.error) as error:
         raise BadFileError(f"{path.name} is no whole tar archive ({error})") from None
+    except BadFileError as error:
+        raise BadFileError(f"{path.name} {error}") from None
     for name, wanted in expected.items():
         if name not in members:
             raise BadFileError(f"{path.name} has no member {name}")
@@ -101,10 +105,22 @@ def unpickle(content: bytes, name: str) -> dict[bytes, Any]:
 
 
 def read(declared: Cifar10, folder: Path, name: str) -> dict[bytes, Any]:
-    """A batch's file, verified before it is unpickled."""
+    """A batch's file, verified before it is unpickled.
+
+    Raises
+    ------
+    BadFileError
+        Where it is another file, or its rows and labels are not a batch's.
+    """
     content = (folder / name).read_bytes()
     verify(name, content, declared.md5.get(name))
-    return unpickle(content, name)
+    batch = unpickle(content, name)
+    rows, classes = batch.get(b"data"), batch.get(b"labels")
+    if not (isinstance(rows, np.ndarray) and rows.dtype == np.uint8 and rows.shape[1:] == (3072,)):
+        raise BadFileError(f"{name}: its data are no rows of 3,072 bytes")
+    if not (isinstance(classes, list) and all(type(each) is int and 0 <= each < 256 for each in classes)):
+        raise BadFileError(f"{name}: its labels are no list of numbers from 0 to 255")
+    return batch
 
 
 def decode(declared: Cifar10, folder: Path) -> dict[str, np.ndarray]:

@@ -19,7 +19,7 @@ from replica.common import parameters
 from replica.common.errors import UserError
 from replica.datasets import cifar10, idx, images, mlxtend, npz, photos, spiral
 from replica.datasets.declaration import Dataset
-from replica.datasets.mirrors import BadFileError
+from replica.datasets.mirrors import BadFileError, regular
 
 KINDS: dict[str, ModuleType] = {
     "idx": idx,
@@ -48,6 +48,9 @@ def decode(name: str, kind: ModuleType, entry: Any, folder: Path) -> dict[str, n
         Where one is missing, or is not what it should be.
     """
     try:
+        for file in folder.rglob("*"):
+            if not file.is_dir():
+                regular(file)
         return kind.decode(entry, folder)
     except FileNotFoundError as error:
         raise UserError(f"{name}: {error.filename}: no such file; run `dvc repro download@{name}`") from None

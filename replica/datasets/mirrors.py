@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import os
 import sys
+import threading
+import time
 from collections.abc import Callable, Iterable
+from concurrent import futures
+from concurrent.futures import Future
 from hashlib import md5
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -17,6 +21,8 @@ from replica.common.errors import UserError
 
 T = TypeVar("T")
 TIMEOUT = (10.0, 30.0)  # seconds to connect, and between two pieces of an answer
+DEADLINE = 3600.0  # seconds for a whole file, all tries together
+LEAST, WINDOW = 4096, 60.0  # bytes a second, and over how many seconds
 TRIES = 3
 ADDRESS = ("http://", "https://")
 LARGEST = 512 * 2**20  # bytes of an answer; CIFAR-10's archive is 170 MB
@@ -27,13 +33,16 @@ class BadFileError(Exception):
 
 
 class Bounded:
-    """A file that refuses to grow beyond the largest answer."""
+    """A file that refuses to grow beyond the largest answer, or after its transfer was given up."""
 
     def __init__(self, file: IO[bytes]) -> None:
-        self.file = file
+        self.file, self.size, self.closed = file, 0, False
 
     def write(self, content: bytes) -> None:
-        if self.file.tell() + len(content) > LARGEST:
+        if self.closed:
+            raise BadFileError("given up")
+        self.size += len(content)
+        if self.size > LARGEST:
             raise BadFileError(f"an answer of more than {LARGEST} bytes")
         self.file.write(content)
 
@@ -42,16 +51,62 @@ class Bounded:
 
 
 class Downloader(pooch.HTTPDownloader):
-    """Pooch's own; but an answer has a largest size, and a host that refuses (HTTP 4xx) is not asked again."""
+    """Pooch's own, with bounds.
 
-    def __call__(self, url: str, output_file: str, *request: Any, **options: Any) -> Any:
-        try:
-            with Path(output_file).open("wb") as file:
-                return super().__call__(url, Bounded(file), *request, **options)
-        except requests.HTTPError as error:
-            if error.response is None or error.response.status_code >= 500:
-                raise
-            raise BadFileError(reason(error)) from None
+    An answer has a largest size, a least rate, and all tries together a deadline; a host that refuses (HTTP 4xx) or is
+    too slow is not asked again.
+    """
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**options)
+        self.until = time.monotonic() + DEADLINE
+
+    def __call__(self, url: str, output_file: str, *request: Any, **options: Any) -> None:
+        done: Future[None] = Future()
+        with Path(output_file).open("wb") as file:
+            bounded = Bounded(file)
+
+            def transfer() -> None:
+                try:
+                    done.set_result(super(Downloader, self).__call__(url, bounded, *request, **options))
+                except BaseException as error:
+                    done.set_exception(error)
+
+            # Sockets have a time limit for each piece alone: a host that drips must not hold up who waits for it.
+            threading.Thread(target=transfer, daemon=True).start()
+            try:
+                self.wait(done, bounded)
+            except requests.HTTPError as error:
+                if error.response is None or error.response.status_code >= 500:
+                    raise
+                raise BadFileError(reason(error)) from None
+            finally:
+                bounded.closed = True
+
+    def wait(self, done: Future[None], file: Bounded) -> None:
+        """Until the transfer is over, or is given up."""
+        while True:
+            before = file.size
+            futures.wait([done], min(WINDOW, max(self.until - time.monotonic(), 0)))
+            if done.done():
+                return done.result()
+            if time.monotonic() >= self.until:
+                raise BadFileError(f"not whole after {DEADLINE:,g} seconds")
+            if file.size - before < LEAST * WINDOW:
+                raise BadFileError(f"less than {LEAST:,} bytes a second in {WINDOW:g} seconds")
+
+
+def regular(file: Path) -> Path:
+    """The file itself, where it is one; one that is missing is left to its reader.
+
+    Raises
+    ------
+    BadFileError
+        Where it is a pipe, a device, a socket or a folder: to read one may never end.
+    """
+    if file.exists() and not file.is_file():
+        raise BadFileError(f"{file}: no regular file")
+    return file
 
 
 def sources(folder: str, mirrors: Iterable[str]) -> list[str]:
@@ -112,7 +167,7 @@ def first(
 def one(place: str, file: str, use: Callable[[Path], T], tries: int, timeout: tuple[float, float]) -> T:
     """Fetch from one place: a folder's file is read where it lies, an address's into a temporary folder."""
     if not place.startswith(ADDRESS):
-        return use(Path(place.removeprefix("file://"), file).expanduser())
+        return use(regular(Path(place.removeprefix("file://"), file).expanduser()))
     with TemporaryDirectory(prefix="replica-") as beside:
         fetch = pooch.create(beside, base_url=place, registry={file: None}, retry_if_failed=tries - 1)
         pooch.get_logger().setLevel("ERROR")

@@ -10,24 +10,38 @@ from typing import IO
 import numpy as np
 from PIL import Image, ImageOps
 
-from replica.datasets.mirrors import BadFileError
+from replica.datasets.mirrors import BadFileError, regular
 
 FORMATS = ("PNG", "JPEG")
 LARGEST = 50_000_000  # pixels; a telephone's pictures have 12 to 50 million
 
 
-def read(file: Path | IO[bytes], name: str, formats: tuple[str, ...] = FORMATS) -> Image.Image:
+def read(
+    file: Path | IO[bytes], name: str, formats: tuple[str, ...] = FORMATS, enough: int | None = None
+) -> Image.Image:
     """A picture upright, in mode L where it is grey and RGB where it has colours; what is transparent is white.
+
+    Parameters
+    ----------
+    enough
+        Pixels of the shorter side that are needed: of a picture that has twice as many or more, smaller copies are
+        kept in memory. None: it comes as it is.
 
     Raises
     ------
     BadFileError
         Where it is damaged, of another format, or claims more pixels than `LARGEST`; the message begins with `name`.
     """
+    if isinstance(file, Path) and not file.is_dir():
+        regular(file)
     try:
         with warnings.catch_warnings(action="ignore"), Image.open(file, formats=formats) as image:
             if image.width * image.height > LARGEST:
                 raise Image.DecompressionBombError
+            if enough is not None:
+                image.draft(None, (enough, enough))  # a JPEG is decoded at an eighth, a quarter or half of its size
+                if min(image.size) >= 2 * enough:
+                    return reduced(image, min(image.size) // enough)
             return shown(ImageOps.exif_transpose(image))
     except FileNotFoundError:
         raise BadFileError(f"{name}: no such file") from None
@@ -50,6 +64,13 @@ def shown(image: Image.Image) -> Image.Image:
         clear = image.convert("RGBA")
         return Image.alpha_composite(Image.new("RGBA", clear.size, "white"), clear).convert(mode)
     return image.convert(mode)
+
+
+def reduced(image: Image.Image, factor: int) -> Image.Image:
+    """As `read` returns it, each pixel the mean of so many squared; what can be reduced before it is copied, is."""
+    if image.mode in ("L", "LA", "RGB", "RGBA") and "transparency" not in image.info:
+        return shown(ImageOps.exif_transpose(image.reduce(factor)))
+    return shown(ImageOps.exif_transpose(image)).reduce(factor)
 
 
 def fit(image: Image.Image, shape: Sequence[int]) -> np.ndarray:

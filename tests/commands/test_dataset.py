@@ -9,6 +9,7 @@ import re
 import shutil
 import struct
 import subprocess
+import tracemalloc
 import zipfile
 import zlib
 from pathlib import Path
@@ -250,6 +251,27 @@ def read(image: Image.Image, form: str = "png", **options: object) -> np.ndarray
     return np.asarray(pictures.read(io.BytesIO(content.getvalue()), "x"))
 
 
+@pytest.mark.parametrize(
+    ("kind", "mode"),
+    [*(("PNG", mode) for mode in ("L", "LA", "RGB", "RGBA", "P", "I;16", "1")), ("JPEG", "L"), ("JPEG", "RGB")],
+)
+def test_a_large_picture_read_smaller_looks_the_same(kind, mode):
+    x, y = np.meshgrid(np.linspace(0, 255, 300), np.linspace(0, 255, 200))
+    smooth = Image.fromarray(np.stack([x, y, 255 - x, 255 - y / 2], -1).astype(np.uint8))
+    if mode == "I;16":
+        made = Image.fromarray((x * 256).astype(np.uint16))
+    else:
+        made = smooth.convert("RGB").quantize(256) if mode == "P" else smooth.convert(mode)
+    turned, content = Image.Exif(), io.BytesIO()
+    turned[0x0112] = 6
+    made.save(content, kind, exif=turned)
+    whole, small = (pictures.read(content, "it", enough=enough) for enough in (None, 50))
+    assert whole.size == (200, 300) and small.size == (50, 75) and whole.mode == small.mode
+    expected = np.asarray(whole.reduce(4), int)
+    assert np.abs(expected - np.asarray(small, int)).max() <= 4
+    assert pictures.read(content, "it", enough=150).size == (200, 300)
+
+
 def test_pictures_are_read_as_they_are_shown():
     clear = Image.new("RGBA", (2, 1), (10, 20, 30, 0))
     clear.putpixel((1, 0), (10, 20, 30, 255))
@@ -356,7 +378,7 @@ def test_arrays_that_come_split_under_names_of_their_own(place):
         ({"x": arrays()["x"][:0], "y": arrays()["y"][:0]}, "x's shape is (0, 5, 4), where (n, h, w)"),
         ({"x": arrays()["x"][0], "y": arrays()["y"]}, "x's shape is (5, 4), where (n, h, w), (n, h, w, 1) or"),
         ({"x": arrays(12, (5, 4, 2))["x"], "y": arrays()["y"]}, "x's shape is (12, 5, 4, 2), where"),
-        ({"x": arrays()["x"].astype(object), "y": arrays()["y"]}, "no .npz file of plain arrays (Object arrays cannot"),
+        ({"x": arrays()["x"].astype(object), "y": arrays()["y"]}, "x holds Python's objects, where images are"),
         ({"x": arrays()["x"]}, "holds x, where x, y or x_train, y_train, x_test, y_test were expected"),
         (split(y_test=np.zeros(6, int)), "test: 0 of the class 1, where 1 at least were expected"),
         (split(x_test=arrays(6, (4, 4))["x"]), "x_test's shape is (6, 4, 4, 1), where x_train's is (12, 5, 4, 1)"),
@@ -382,13 +404,71 @@ def test_nothing_is_unpickled_and_nothing_fills_the_memory(place, monkeypatch):
     np.savez("c.npz", x=np.array([Attack()]), y=np.arange(1))
     Path("d.npz").write_bytes(b"")
     for name in ("a", "b", "c", "d"):
-        with pytest.raises(UserError, match=f"{name}.npz: (no .npz file of plain arrays|x is)"):
+        with pytest.raises(UserError, match=f"{name}.npz: (no .npz file of plain arrays|x holds Python)"):
             declare("letters", f"{name}.npz")
     assert not Path("attacked").exists()
     monkeypatch.setattr(npz, "LARGEST", 1000)
     np.savez_compressed("e.npz", x=np.zeros((9, 50, 50), np.uint8), y=np.arange(9))
     with pytest.raises(UserError, match=r"e.npz: 22,\d+ bytes unpacked, 1,000 at most"):
         declare("letters", "e.npz")
+
+
+def packed(file: str, x: bytes, compression: int = zipfile.ZIP_DEFLATED) -> None:
+    """An .npz file with these bytes for x, and 12 labels."""
+    labels = io.BytesIO()
+    np.save(labels, arrays()["y"])
+    with zipfile.ZipFile(file, "w", compression) as made:
+        made.writestr("x.npy", x)
+        made.writestr("y.npy", labels.getvalue())
+
+
+def array_file(shape: str, descr: str = "|u1", version: bytes = b"\1\0", held: int = 100) -> bytes:
+    """A .npy file whose header says `shape`."""
+    header = f"{{'descr': '{descr}', 'fortran_order': False, 'shape': {shape}, }}".encode().ljust(117) + b"\n"
+    length = struct.pack("<H" if version[0] == 1 else "<I", len(header))
+    return b"\x93NUMPY" + version + length + header + bytes(held)
+
+
+@pytest.mark.parametrize(
+    ("x", "compression", "message"),
+    [
+        (array_file("(1000000, 1000, 1000)"), 8, "x says 1000000×1000×1000 of uint8, 1,000,000,000,000 bytes, and h"),
+        (array_file("(12, 3, 3)", held=10**7), 8, "x says 12×3×3 of uint8, 108 bytes, and holds 10,000,000"),
+        (array_file("(1, 1, 100)", version=b"\2\0"), 8, "x has a header of version 2.0, where 1.0 was expected"),
+        (array_file("(10**9,)"), 8, "no .npz file of plain arrays"),
+        (array_file("(12500000,)", "<f8", held=10**8), 8, "x is float64, where images are uint8"),
+        (array_file("(100000000,)", held=10**8), 8, "x's shape is (100000000,), where (n, h, w)"),
+        (array_file("(1, 10, 10)"), zipfile.ZIP_BZIP2, "x is packed otherwise than by np.savez"),
+        (array_file("(1, 10, 10)"), zipfile.ZIP_LZMA, "x is packed otherwise than by np.savez"),
+    ],
+)  # fmt: skip
+def test_an_array_is_held_to_its_header_before_it_is_read(x, compression, message, place):
+    packed("letters.npz", x, compression)
+    tracemalloc.start()
+    try:
+        with pytest.raises(UserError, match="^replica dataset: letters.npz: " + re.escape(message)) as caught:
+            declare("letters", "letters.npz")
+        assert tracemalloc.get_traced_memory()[1] < 5 * 10**6
+    finally:
+        tracemalloc.stop()
+    assert "\n" not in str(caught.value)
+
+
+def test_a_directory_of_very_many_members_is_not_read(place):
+    with zipfile.ZipFile("letters.npz", "w") as made:
+        for number in range(20_000):
+            made.writestr(f"a-member-with-a-name-{number}.npy", b"")
+    with pytest.raises(UserError, match=r"letters.npz: a header of more than 1,048,576 bytes"):
+        declare("letters", "letters.npz")
+
+
+@pytest.mark.parametrize("kind", ["arrays", "images"])
+def test_a_pipe_is_no_data(kind, place):
+    os.mkfifo("letters.npz")
+    with pytest.raises(UserError, match=r"letters.npz: no (file, as arrays|folder, as images)"):
+        declare("letters", "letters.npz", kind=kind)
+    with pytest.raises(BadFileError, match=r"letters.npz: no regular file"):
+        pictures.read(Path("letters.npz"), "letters.npz")
 
 
 # datasets.yaml

@@ -14,6 +14,7 @@ import socket
 import subprocess
 import sys
 import threading
+import time
 
 import numpy as np
 import pytest
@@ -146,6 +147,64 @@ def test_a_visitor_who_sends_too_little_holds_up_no_one(page, monkeypatch, capfd
         idle.settimeout(5)
         assert idle.recv(100) == b""
     assert capfd.readouterr().err == ""
+
+
+@pytest.mark.parametrize("part", ["request", "headers", "body"])
+def test_a_visitor_who_drips_is_shut_out_after_a_deadline(part, page, monkeypatch, capfd):
+    monkeypatch.setattr(serve.Handler, "timeout", 0.5)
+    head = f"POST /predict HTTP/1.1\r\nHost: 127.0.0.1:{page.server_port}\r\nContent-Type: image/png\r\n"
+    sent = {"request": "GE", "headers": head, "body": f"{head}Content-Length: 100\r\n\r\n"}[part]
+    began = time.monotonic()
+    with socket.create_connection((serve.ADDRESS, page.server_port)) as slow:
+        slow.sendall(sent.encode())
+        slow.settimeout(0.1)
+        for _ in range(40):
+            with contextlib.suppress(TimeoutError, ConnectionError):
+                slow.sendall(b"x")
+                slow.recv(1000)
+                break
+        assert 0.3 < time.monotonic() - began < 3
+    assert ask(page, "GET", "/")[0] == 200
+    assert capfd.readouterr().err == ""
+
+
+def test_pictures_are_decoded_one_at_a_time_and_no_larger_than_needed(page, monkeypatch):
+    read, within, most, sizes = serve.pictures.read, [], [], []
+
+    def watched(*arguments):
+        within.append(1)
+        most.append(len(within))
+        try:
+            time.sleep(0.02)
+            image = read(*arguments)
+            sizes.append(image.size)
+            return image
+        finally:
+            within.pop()
+
+    monkeypatch.setattr(serve.pictures, "read", watched)
+    large = png(digit().resize((2400, 2600)))
+    answers = []
+    asking = [
+        threading.Thread(
+            target=lambda: answers.append(ask(page, "POST", "/predict", large, Content_Type="image/png")[0])
+        )
+        for _ in range(6)
+    ]
+    for each in asking:
+        each.start()
+    for each in asking:
+        each.join()
+    assert answers == [200] * 6 and max(most) == 1
+    assert sizes == [(1200, 1300)] * 6
+
+
+def test_a_picture_whose_turn_does_not_come_is_told_so(page, monkeypatch):
+    monkeypatch.setattr(serve, "TURN", 0.1)
+    with page.lock:
+        status, _, content = ask(page, "POST", "/predict", png(digit()), Content_Type="image/png")
+    assert (status, json.loads(content)["error"]) == (503, "busy with other pictures; try again")
+    assert ask(page, "POST", "/predict", png(digit()), Content_Type="image/png")[0] == 200
 
 
 def test_the_command_answers_until_it_is_interrupted(project):

@@ -253,3 +253,69 @@ def test_arrays_lists_strings_and_numbers_are_unpickled():
     batch = cifar10.unpickle(python2(rows, [1, 0]), "batch")
     np.testing.assert_array_equal(batch[b"data"], rows)
     assert batch[b"labels"] == [1, 0]
+
+
+ROW = np.zeros((1, 3072), np.uint8)
+
+
+@pytest.mark.parametrize(
+    ("batch", "message"),
+    [
+        (pickle.dumps({b"data": [[0] * 3072], b"labels": [0]}, 4), "its data are no rows of 3,072 bytes"),
+        (python2(ROW, [0]).replace(b"data", b"date"), "its data are no rows of 3,072 bytes"),
+        (python2(ROW, [0]).replace(b"u1", b"i1"), "its data are no rows of 3,072 bytes"),
+        (python2(ROW[:, 1:], [0]), "its data are no rows of 3,072 bytes"),
+        (python2(ROW, [0]).replace(b"labels", b"lables"), "its labels are no list of numbers from 0 to 255"),
+        (python2(ROW, [256]), "its labels are no list of numbers from 0 to 255"),
+        (python2(ROW, [-1]), "its labels are no list of numbers from 0 to 255"),
+    ],
+)
+def test_a_batch_of_something_else_is_one_line_though_its_md5_is_right(batch, message, tmp_path):
+    members = {**MEMBERS, "data_batch_3": batch}
+    for name, content in members.items():
+        (tmp_path / name).write_bytes(content)
+    with pytest.raises(UserError, match=f"^tiny: .*data_batch_3: {message}"):
+        kinds.decode("tiny", cifar10, declared(members), tmp_path)
+
+
+def test_headers_that_lie_are_one_line_though_their_md5_are_right(tmp_path):
+    lying = struct.pack(">BBBB3I", 0, 0, 8, 3, 2**31, 28, 28) + bytes(28 * 28)
+    for file, _ in idx.ARRAYS.values():
+        (tmp_path / file).write_bytes(lying)
+    (tmp_path / "lying.gz").write_bytes(zipped(lying))
+    assert idx.unpack(tmp_path / "lying.gz", md5(lying)) == lying
+    with pytest.raises(UserError, match=r"train-images-idx3-ubyte says 2147483648×28×28, and holds 784 bytes"):
+        kinds.decode("tiny", idx, None, tmp_path)
+
+
+# Archives that would fill the memory
+
+
+def tar_of(*headers: bytes) -> bytes:
+    """A gzipped tar file that begins with these blocks."""
+    return zipped(b"".join(headers))
+
+
+def pax(size: int) -> bytes:
+    """The header of an extended header of so many bytes."""
+    return member("pax", type=tarfile.XHDTYPE, size=size).tobuf(tarfile.USTAR_FORMAT)
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (tar_of(*[member(f"m/{number}").tobuf() for number in range(5000)]), "more than 100 members and extended"),
+        (tar_of(*[pax(512) + b"11 path=abc\n".ljust(512, b"\0")] * 5000), "more than 100 members and extended"),
+        (tar_of(pax(2**30), bytes(10**8)), "has a header of more than 65,536 bytes"),
+        (tar_of(member("x", size=2**30).tobuf(), bytes(10**6)), "unpacks to more than 268,435,456 bytes"),
+    ],
+    ids=["members", "headers", "header", "bytes"],
+)  # fmt: skip
+def test_a_tar_bomb_is_refused_before_it_fills_the_memory(content, message, packed):
+    tracemalloc.start()
+    try:
+        with pytest.raises(BadFileError, match=rf"{ARCHIVE}.* {message}"):
+            packed(content)
+        assert tracemalloc.get_traced_memory()[1] < 3 * 10**6
+    finally:
+        tracemalloc.stop()

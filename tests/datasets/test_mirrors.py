@@ -5,6 +5,8 @@ from __future__ import annotations
 import contextlib
 import io
 import os
+import re
+import signal
 import subprocess
 import sys
 import time
@@ -20,7 +22,7 @@ from tiny import ARCHIVE, DIGITS, IDX, IDX_FILES, IDX_SERVED, MEMBERS, OBJECTS, 
 
 from replica.common import arrays
 from replica.common.errors import UserError
-from replica.datasets import mirrors
+from replica.datasets import idx, kinds, mirrors
 from replica.datasets.mirrors import BadFileError
 from stages import download, preprocess
 
@@ -123,6 +125,63 @@ def test_an_answer_without_end_is_refused(serve, monkeypatch):
         fetch([serve({"file.gz": FILE}).url])
     monkeypatch.setattr(mirrors, "LARGEST", len(FILE))
     assert fetch([serve({"file.gz": FILE}).url]) == FILE
+
+
+@pytest.mark.parametrize("manner", ["drip", "drip head"])
+def test_a_mirror_of_a_byte_now_and_then_is_given_up(manner, serve, monkeypatch, capsys):
+    monkeypatch.setattr(mirrors, "WINDOW", 0.3)
+    slow, good = serve({"file.gz": FILE * 100}, manner), serve({"file.gz": FILE})
+    began = time.monotonic()
+    assert fetch([slow.url, good.url], tries=3) == FILE
+    assert time.monotonic() - began < 3
+    assert f"{slow.host}: less than 4,096 bytes a second in 0.3 seconds; next" in capsys.readouterr().err
+    assert slow.asked == ["file.gz"]
+    monkeypatch.setattr(mirrors, "DEADLINE", 0.2)
+    with pytest.raises(UserError, match=r"not whole after 0\.2 seconds"):
+        fetch([slow.url])
+
+
+def small_chunks(init: Callable[..., None]) -> Callable[..., None]:
+    return lambda self, **options: init(self, chunk_size=1, **options)
+
+
+def test_a_mirror_that_is_slow_and_not_too_slow_is_waited_for(serve, monkeypatch):
+    monkeypatch.setattr(mirrors, "WINDOW", 0.3)
+    monkeypatch.setattr(mirrors, "LEAST", 2)
+    monkeypatch.setattr(mirrors.Downloader, "__init__", small_chunks(mirrors.Downloader.__init__))
+    assert fetch([serve({"file.gz": FILE}, "drip").url]) == FILE
+
+
+@pytest.mark.parametrize("kind", ["pipe", "device"])
+def test_what_is_no_regular_file_is_not_read(kind, tmp_path):
+    file = tmp_path / "file.gz"
+    if kind == "pipe":
+        os.mkfifo(file)
+    else:
+        file.symlink_to("/dev/zero")
+    with pytest.raises(UserError, match=rf"{re.escape(str(file))}: no regular file"):
+        fetch([f"{tmp_path}/"])
+    with pytest.raises(UserError, match=r"file.gz: no regular file; run `dvc repro --force download@tiny`"):
+        kinds.decode("tiny", idx, None, tmp_path)
+
+
+@pytest.mark.parametrize("told", [signal.SIGTERM, signal.SIGHUP, signal.SIGINT])
+def test_a_download_told_to_end_leaves_no_temporary_folder(told, serve, declare, tmp_path):
+    slow = serve(IDX_SERVED, "stall")
+    declare(IDX, slow)
+    (tmp_path / "temporary").mkdir()
+    running = subprocess.Popen(
+        [sys.executable, "-m", "stages.download", "tiny"],
+        env={**os.environ, "PYTHONPATH": str(ROOT), "TMPDIR": str(tmp_path / "temporary")}, stderr=subprocess.PIPE,
+    )  # fmt: skip
+    while not slow.asked:
+        assert running.poll() is None
+        time.sleep(0.01)
+    assert listed("temporary") and listed("data/raw") == [".tiny"]
+    running.send_signal(told)
+    running.communicate(timeout=4)
+    assert running.returncode != 0
+    assert listed("temporary") == [] and listed("data/raw") == []
 
 
 def test_no_password_is_shown(serve, capsys):

@@ -37,6 +37,8 @@ class Predictor:
     ----------
     shape
         Of the images it takes: height, width, channels.
+    enough
+        Pixels of a picture's shorter side that are looked at; those of a larger one are averaged.
     classes
         The labels' names.
 
@@ -56,6 +58,7 @@ class Predictor:
         self.declared = variant
         self.name, self.dataset, self.seed = name, variant["dataset"], variant["seeds"][0]
         self.shape, self.classes, self.mnist = dataset.shape, dataset.classes, dataset.kind in MNIST
+        self.enough = max(2 * digits.LARGEST, 4 * max(self.shape))
         self.run = Path("models", name, f"seed-{self.seed}")
         if not (self.run / "model.weights.h5").exists():
             raise UserError(f"{name}: not trained yet; run `dvc repro train@{name}`")
@@ -114,7 +117,7 @@ def predict(name: str, files: list[str]) -> list[dict[str, Any]]:
 
     def read(file: str) -> None:
         try:
-            image = pictures.read(Path(file), file, FORMATS)
+            image = pictures.read(Path(file), file, FORMATS, predictor.enough)
         except BadFileError as error:
             raise UserError(str(error)) from None
         try:

@@ -10,11 +10,13 @@ import base64
 import io
 import json
 import secrets
+import socket
 import sys
+from contextlib import suppress
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from threading import Lock
+from threading import Lock, Timer
 from typing import Any
 
 import numpy as np
@@ -28,7 +30,8 @@ from replica.report.environment import environment
 
 ADDRESS = "127.0.0.1"
 LARGEST = 20 * 2**20  # bytes of a picture
-PATIENCE = 10.0  # seconds that a request may take to arrive
+PATIENCE = 10.0  # seconds that a request may take to arrive, all of it
+TURN = 30.0  # seconds that it may wait for those before it
 MAPS = 64  # of a layer
 
 
@@ -46,7 +49,7 @@ def grey(maps: np.ndarray) -> np.ndarray:
 
 
 class Page(ThreadingHTTPServer):
-    """The server of one variant's page; each request has a thread, and the network answers one after the other."""
+    """The server of one variant's page: each request has a thread, and pictures are decoded and answered in turn."""
 
     daemon_threads = True
 
@@ -77,11 +80,19 @@ class Page(ThreadingHTTPServer):
         ------
         BadFileError
             Where it is no picture, or there is nothing on it.
+        TimeoutError
+            Where its turn does not come.
         """
-        image = self.predictor.see(pictures.read(io.BytesIO(content), "the file", FORMATS))
-        with self.lock:
+        if not self.lock.acquire(timeout=TURN):
+            raise TimeoutError
+        try:
+            picture = pictures.read(io.BytesIO(content), "the file", FORMATS, self.predictor.enough)
+            image = self.predictor.see(picture)
+            del picture
             p = self.predictor.probabilities(image[None])[0]
             layers = [(name, grey(maps[:MAPS])) for name, maps in self.predictor.maps(image)]
+        finally:
+            self.lock.release()
         return {
             "seen": png(image),
             "probabilities": p.round(6).tolist(),
@@ -94,6 +105,21 @@ class Handler(BaseHTTPRequestHandler):
 
     server: Page
     timeout = PATIENCE
+
+    def setup(self) -> None:
+        super().setup()
+        # The socket's own time limit begins anew with each byte.
+        self.deadline = Timer(self.timeout, self.expire)
+        self.deadline.daemon = True
+        self.deadline.start()
+
+    def expire(self) -> None:
+        with suppress(OSError):
+            self.connection.shutdown(socket.SHUT_RD)
+
+    def finish(self) -> None:
+        self.deadline.cancel()
+        super().finish()
 
     def do_GET(self) -> None:
         if not self.allowed():
@@ -115,11 +141,14 @@ class Handler(BaseHTTPRequestHandler):
             self.refuse(HTTPStatus.LENGTH_REQUIRED, "a picture without its length")
         elif int(length) > LARGEST:
             self.refuse(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, f"a file of more than {LARGEST // 2**20} MB")
-        else:
+        elif len(content := self.rfile.read(int(length))) == int(length):
+            self.deadline.cancel()
             try:
-                answer = self.server.answer(self.rfile.read(int(length)))
+                answer = self.server.answer(content)
             except BadFileError as error:
                 self.refuse(HTTPStatus.UNPROCESSABLE_ENTITY, str(error))
+            except TimeoutError:
+                self.refuse(HTTPStatus.SERVICE_UNAVAILABLE, "busy with other pictures; try again")
             else:
                 self.reply(HTTPStatus.OK, "application/json", json.dumps(answer).encode())
 
