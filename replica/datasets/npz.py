@@ -46,7 +46,7 @@ def read(file: Path, names: ArrayNames) -> dict[str, np.ndarray]:
     """
     try:
         with Pieces(regular(file)) as content, np.load(content, allow_pickle=False) as loaded:
-            if not isinstance(loaded, np.lib.npyio.NpzFile):
+            if not isinstance(loaded, np.lib.npyio.NpzFile) or loaded.zip is None:
                 raise BadFileError("one array, and no .npz file of them")
             members = {member.filename.removesuffix(".npy"): member for member in loaded.zip.infolist()}
             if (size := sum(member.file_size for member in members.values())) > LARGEST:

@@ -204,3 +204,17 @@ def test_every_file_that_is_no_picture_is_a_line(project, tmp_path):
         f"error: {files[2]}: no such file",
         f"error: {tmp_path}: a folder, where a picture was expected",
     ]
+
+
+@pytest.mark.parametrize("file", ["architecture.json", "model.weights.h5"])
+def test_a_model_that_keras_refuses_is_one_line(file, project, tmp_path):
+    run = min(Path("models/digits").glob("seed-*"))
+    good = (run / file).read_bytes()
+    pictures = written(tmp_path, arrays.load("mnist_5k").x_test[:1])
+    try:
+        (run / file).write_bytes(good[: len(good) // 2])
+        with pytest.raises(UserError, match=rf"^{run}: damaged, .* delete {run} and run `dvc repro --force") as caught:
+            predict.predict("digits", pictures)
+        assert "\n" not in str(caught.value)
+    finally:
+        (run / file).write_bytes(good)

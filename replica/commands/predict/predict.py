@@ -65,11 +65,21 @@ class Predictor:
         self.trained = written.read_json(self.run.parent / "settings.json", f"dvc repro train@{name}")
 
     def load(self) -> None:
-        """Load the network; TensorFlow takes seconds to start, so pictures are better read first."""
+        """Load the network; TensorFlow takes seconds to start, so pictures are better read first.
+
+        Raises
+        ------
+        UserError
+            Where Keras refuses the architecture or the weights, or they are of other data.
+        """
         kernels.use(self.trained["kernels"])
         from replica.training import runs  # TensorFlow chooses its kernels as it is imported
 
-        self.model = runs.load(self.run)
+        try:
+            self.model = runs.load(self.run)
+        except (KeyError, OSError, TypeError, ValueError):  # as Keras and h5py refuse, in pages of the whole network
+            anew = f"delete {self.run} and run `dvc repro --force train@{self.name}`"
+            raise UserError(f"{self.run}: damaged, or nothing that Keras loads in its safe mode; {anew}") from None
         if list(self.model.input_shape[1:]) != self.shape:
             raise UserError(f"{self.name}: trained on other data than it declares; run `dvc repro train@{self.name}`")
         if changed := self.changed():
