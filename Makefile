@@ -1,6 +1,6 @@
 # The words the README uses. `make` alone lists them.
 .DEFAULT_GOAL := help
-.PHONY: help setup sample repro test figures emulated long lint lock
+.PHONY: help setup sample repro test figures emulated law long lint lock
 PYTHON ?= python3
 BIN := .venv/bin
 # DVC starts the stages as `python -m …`: the environment's own comes first.
@@ -42,6 +42,9 @@ figures: setup ## Every kind of figure on one sheet, from made-up data: plots/re
 
 emulated: setup ## The same bytes on three emulated CPUs, four minutes (needs qemu-user)
 	@python -m pytest -m emulated
+
+law: setup ## What the check accepts, trains: 2,000 entries drawn from the schema, or EXAMPLES=100
+	@python -m pytest -m long -n0 tests/schema/test_law.py
 
 long: setup ## A hundred kills at random moments, twenty rounds of everything at once: hours
 	@python -m pytest -m long -n0 -s

@@ -232,7 +232,7 @@ def one(kinds: Mapping[str, type[Named]], value: Any, where: str, noun: str) -> 
     require(where, name, kinds, noun)
     built = validate(kinds[name], arguments or {}, f"{where}.{name}")
     for key, argument in built:
-        if key.endswith("_regularizer") and argument is not None:
+        if key.endswith("_regularizer") and key in built.model_fields_set:  # no regularizer is one left out
             one(REGULARIZERS, argument, f"{where}.{name}.{key}", "regularizer")
     rate = getattr(built, "learning_rate", None)
     if isinstance(rate, dict):

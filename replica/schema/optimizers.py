@@ -90,6 +90,10 @@ class Adam(Optimizer):
     amsgrad: bool = False
 
 
+class AdamW(Adam):
+    weight_decay: Factor = 0.004  # type: ignore[assignment]
+
+
 class MomentBased(Optimizer):
     beta_1: Rate = 0.9
     beta_2: Rate = 0.999
@@ -115,7 +119,7 @@ OPTIMIZERS: dict[str, type[Optimizer]] = {
     "Adadelta": Adadelta,
     "Adagrad": Adagrad,
     "Adam": Adam,
-    "AdamW": Adam,
+    "AdamW": AdamW,
     "Adamax": MomentBased,
     "Lion": Lion,
     "Nadam": MomentBased,

@@ -116,6 +116,11 @@ MISTAKES = [
         (*VARIANT, "layers"), {"0": {"Conv2D": {"filters": 2, "kernel_size": 1, "strides": 2}}},
         ["layers.0.Conv2D: kernel_size: 1 with strides on one channel"],
     ),
+    (
+        (*VARIANT, "layers"), {"1": {"Dense": {"units": 3, "kernel_regularizer": None}}},
+        ["layers.1.Dense.kernel_regularizer: got None", "one regularizer's name"],
+    ),
+    (OPTIMIZER, {"AdamW": {"learning_rate": RATE, "weight_decay": None}}, ["optimizer.AdamW.weight_decay"]),
     (VARIANT, 3, ["variants.mnist_mlp: got 3", "a mapping with", "data", "epochs"]),
     (NETWORK, None, ["networks.mlp: got None", "a mapping with", "layers", "optimizer"]),
     (NETWORK, {}, ["networks.mlp.layers: missing"]),
