@@ -201,9 +201,8 @@ def check_settled(
         raise UserError(f"{where}.early_stopping: asks validation images, of which data.validation: {share} gives none")
     if settled.early_stopping and settled.phases > 1:
         raise UserError(f"{where}.early_stopping: got phases: {settled.phases} as well; leave one of them out")
-    stack = []
-    shape: Shape = tuple(dataset.shape)
-    classes = len(dataset.classes)
+    stack: list[tuple[str, Layer, Shape]] = []
+    shape, classes = tuple(dataset.shape), len(dataset.classes)
     for number, (place, value) in enumerate(zip(places, settled.layers, strict=True), start=1):
         at = f"{said['layers']}.layers.{place}"
         kind, layer = one(LAYERS, value, at, "layer")
@@ -219,6 +218,7 @@ def check_settled(
         ends = left % (len(places) // settled.phases) == 0 and left < len(places) // settled.phases * settled.phases
         if ends and shape != (classes,) and not (shape == (1,) and classes == 2):
             raise UserError(f"{said['layers']}.layers: {place} gives {shape}; {settled.dataset} needs ({classes},)")
+    values.fits(stack, min(settled.batch_size, images), where)
     return stack
 
 

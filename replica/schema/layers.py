@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator
 from math import prod
 from typing import Annotated, Any, ClassVar, Literal, NamedTuple
 
-from pydantic import Field
+from pydantic import AfterValidator, Field
 
 from replica.common.arguments import Arguments
 
@@ -28,6 +28,12 @@ Initializer = Literal[
     "glorot_normal", "glorot_uniform", "he_normal", "he_uniform", "lecun_normal", "lecun_uniform", "ones", "orthogonal",
     "random_normal", "random_uniform", "truncated_normal", "zeros",
 ]  # fmt: skip
+
+
+def of_a_vector(name: str) -> str:
+    if name == "orthogonal":
+        raise ValueError("orthogonal fills matrices alone")
+    return name
 
 
 class L1(Arguments):
@@ -75,7 +81,7 @@ class Weighted(Layer):
     activation: Activation | None = None
     use_bias: bool = True
     kernel_initializer: Initializer = "glorot_uniform"
-    bias_initializer: Initializer = "zeros"
+    bias_initializer: Annotated[Initializer, AfterValidator(of_a_vector)] = "zeros"
     kernel_regularizer: Any = None
     bias_regularizer: Any = None
 
@@ -107,6 +113,8 @@ class Conv2D(Weighted):
     def output(self, shape: Shape) -> Shape:
         if shape[2] % self.groups or self.filters % self.groups:
             raise ValueError(f"groups: {self.groups} divides not both {shape[2]} channels and {self.filters} filters")
+        if pair(self.strides) != (1, 1) != pair(self.dilation_rate):
+            raise ValueError("strides and dilation_rate: allowed: one of them above 1")
         if shape[2] == 1 and pair(self.kernel_size) == (1, 1) != pair(self.strides):
             raise ValueError("kernel_size: 1 with strides on one channel, in which TensorFlow's gradient spoils memory")
         return (*slide(shape, self.kernel_size, self.strides, self.padding, self.dilation_rate), self.filters)
@@ -206,7 +214,7 @@ class SpatialDropout2D(Dropout):
 
 
 class GaussianNoise(Layer):
-    stddev: Factor
+    stddev: Annotated[float, Field(ge=0, le=1)]
 
 
 class ZeroPadding2D(Layer):

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import re
+from collections.abc import Iterable
+from math import prod
 from typing import Any
 
 from replica.common.errors import UserError
+from replica.schema.layers import Layer, Shape
 
 NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_-]{0,99}")  # as they stand, a shell, a path and DVC's `a.b` take these
 SMALLEST, LARGEST = 2.0**-126, (2.0 - 2.0**-23) * 2.0**127  # of float32's normal numbers
@@ -45,3 +49,26 @@ def finite(value: Any, where: str) -> None:
             finite(inner, where)
     elif isinstance(value, int | float) and value and not SMALLEST <= abs(value) <= LARGEST:
         raise UserError(f"{where}: got {str(value)[:40]}; allowed: 0, or {SMALLEST:.2g} to {LARGEST:.2g} (float32)")
+
+
+def fits(stack: Iterable[tuple[str, Layer, Shape]], batch_size: int, where: str) -> None:
+    """Refuse a network that this machine's memory cannot train.
+
+    A weight, its gradient and two moments take 4 bytes each; so does each number that a layer gives for an image of a
+    batch, and its gradient.
+
+    Raises
+    ------
+    UserError
+        With what it needs and what there is.
+    """
+    weights = outputs = 0
+    for _, layer, shape in stack:
+        weights += sum(count for _, count in layer.parameters(shape))
+        outputs += prod(layer.output(shape))
+    needed, there = 16 * weights + 8 * outputs * batch_size, os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    if needed > there:
+        raise UserError(
+            f"{where}: {weights:,} weights and batches of {batch_size:,} need {needed / 2**30:,.1f} GiB to train; "
+            f"this machine has {there / 2**30:,.1f}"
+        )

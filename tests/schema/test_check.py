@@ -121,6 +121,16 @@ MISTAKES = [
         ["layers.1.Dense.kernel_regularizer: got None", "one regularizer's name"],
     ),
     (OPTIMIZER, {"AdamW": {"learning_rate": RATE, "weight_decay": None}}, ["optimizer.AdamW.weight_decay"]),
+    (
+        (*VARIANT, "layers"), {"0": {"Conv2D": {"filters": 2, "kernel_size": 3, "strides": 2, "dilation_rate": 2}}},
+        ["layers.0.Conv2D: strides and dilation_rate: allowed: one of them above 1"],
+    ),
+    (
+        (*VARIANT, "layers"), {"1": {"Dense": {"units": 3, "bias_initializer": "orthogonal"}}},
+        ["Dense.bias_initializer: got 'orthogonal'", "matrices alone"],
+    ),
+    ((*VARIANT, "layers"), {"1": {"GaussianNoise": {"stddev": 2.0}}}, ["GaussianNoise.stddev: got 2.0"]),
+    ((*VARIANT, "units"), 10**9, ["variants.mnist_mlp: 1,", "weights", "GiB to train; this machine has"]),
     (VARIANT, 3, ["variants.mnist_mlp: got 3", "a mapping with", "data", "epochs"]),
     (NETWORK, None, ["networks.mlp: got None", "a mapping with", "layers", "optimizer"]),
     (NETWORK, {}, ["networks.mlp.layers: missing"]),
