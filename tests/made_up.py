@@ -80,10 +80,12 @@ def put(results: Results, name: str, images: int = 10_000, seeds: int = 0, **val
     files.write_csv(results.root / "plots/variants" / name / "history.csv", files.HISTORY, rows)
 
 
-def history(results: Results, name: str, curves: dict[str, list[list[float]]], images: int = 10_000) -> None:
-    """Write a variant's history: by `DATA.METRIC`, a list a seed, a value an epoch."""
+def history(
+    results: Results, name: str, curves: dict[str, list[list[float]]], images: int = 10_000, every: int = 1
+) -> None:
+    """Write a variant's history: by `DATA.METRIC`, a list a seed, a value an epoch, or each so many epochs."""
     rows = [
-        (epoch, value, quantity.split(".")[1], quantity.split(".")[0], seed)
+        (epoch * every, value, quantity.split(".")[1], quantity.split(".")[0], seed)
         for quantity, runs in curves.items()
         for seed, run in enumerate(runs)
         for epoch, value in enumerate(run, 1)

@@ -122,9 +122,9 @@ def explained(claim: dict[str, Any], other: dict[str, Any], results: Results) ->
         found = TESTS["figure"](results, value=claim["value"], **other)
     except NotRunError:
         return f"{name}: not run yet."
-    inside = found.verdict.startswith("reproduced")
+    how = {"reproduced": "explains it", "reproduced, weakly": "explains it, weakly"}.get(found.verdict)
     ours, low, high = (short(value, unit(other["quantity"])) for value in (found.ours, found.low, found.high))
-    return f"{name}: {ours} ({low} – {high}), {'which explains it' if inside else 'which does not explain it'}."
+    return f"{name}: {ours} ({low} – {high}), which {how or 'does not explain it'}."
 
 
 def line_of(claim: dict[str, Any]) -> str:

@@ -200,8 +200,10 @@ class Results:
         epochs = [epoch]
         if all(part.startswith("history.") for part in parts):
             _, data, metric = parts[0].split(".")
-            last = epoch or min(max(run) for run in self.curves(name)[metric, data].values())
-            epochs = list(range(last - max(1, min(last // 2, WINDOW)) + 1, last + 1))
+            runs = self.curves(name)[metric, data].values()
+            last = epoch or min(map(max, runs))
+            scored = sorted(set.intersection(*map(set, runs)))  # of a long training, not every epoch
+            epochs = [each for each in scored if last - max(1, min(last // 2, WINDOW)) < each <= last] or [last]
         return np.array([list(self.sample(name, quantity, each).values.values()) for each in epochs]).T
 
     @staticmethod

@@ -143,6 +143,17 @@ def test_a_history_s_spread_is_that_of_its_last_epochs(results):
     assert early == (pytest.approx(loss[:, 0].std(ddof=1), rel=1e-4), pytest.approx(2))
 
 
+def test_of_a_long_training_that_was_scored_every_other_epoch(results):
+    random = np.random.default_rng(0)
+    curves = {"test.accuracy": (0.9 + 0.01 * random.standard_normal((3, 20))).tolist()}
+    history(results, "a", curves, every=2)
+    found = verdicts.figure(results, "a", "history.test.accuracy", "0.90", epoch=20)
+    assert found.ours == pytest.approx(np.mean([run[9] for run in curves["test.accuracy"]]))
+    deviation, _ = results.spread("a", "history.test.accuracy", 20)
+    window = np.array(curves["test.accuracy"])[:, 5:10]  # epochs 12 to 20: the ten last ones, of which five are scored
+    assert deviation == pytest.approx(np.sqrt(window.var(axis=0, ddof=1).mean()), rel=1e-4)
+
+
 def test_an_epoch_of_a_history(results):
     history(results, "a", {"test.accuracy": [[0.5, 0.7, 0.9], [0.5, 0.71, 0.91]]})
     found = verdicts.figure(results, "a", "history.test.accuracy", "0.705", epoch=2)
