@@ -10,7 +10,7 @@ import sys
 import yaml
 from conftest import ROOT
 
-from replica.common.parameters import Loader
+from replica.common.reader import Loader
 
 
 def test_each_finding_of_bandit_is_explained_and_no_other():
