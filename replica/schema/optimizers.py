@@ -111,7 +111,7 @@ class Adagrad(Optimizer):
 
 
 class Lion(Optimizer):
-    beta_1: Rate = 0.9
+    beta_1: Annotated[float, Field(gt=0, lt=1)] = 0.9
     beta_2: Rate = 0.99
 
 
