@@ -12,12 +12,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from bright import DENSE, images
+from bright import DENSE, preprocessed
 from conftest import ROOT
 
 from replica.common import arrays, files, kernels, parameters
 from replica.common.errors import UserError
-from replica.datasets import checks
 from replica.training import experiment, networks, runs, trainer
 from replica.training.trainer import Trainer
 
@@ -25,17 +24,7 @@ from replica.training.trainer import Trainer
 @pytest.fixture
 def dataset(tmp_path, monkeypatch):
     """The images as a preprocessed dataset, and the working folder beside it."""
-    x, y = images()
-    folder = tmp_path / "data/processed/bright"
-    folder.mkdir(parents=True)
-    parts = {"x_train": x[:200], "y_train": y[:200], "x_test": x[200:], "y_test": y[200:]}
-    for name, array in parts.items():
-        np.save(folder / f"{name}.npy", array)
-    hashes = {
-        split: {"sha256": {kind: checks.digest(parts[f"{kind}_{split}"]) for kind in "xy"}}
-        for split in ("train", "test")
-    }
-    (folder / "statistics.json").write_text(json.dumps({"classes": ["a", "b", "c"], **hashes}))
+    preprocessed(tmp_path)
     monkeypatch.chdir(tmp_path)
     return {**DENSE, "dataset": "bright", "validation": 0.2, "seeds": [0, 1]}
 

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from replica.commands.compare import paired
-from replica.commands.compare.revisions import WORKSPACE, Accuracy, Revision, Variant, flat, read
+from replica.commands.compare.revisions import WORKSPACE, Accuracy, Revision, Variant, flat, opened, read
 from replica.common.errors import UserError
 
 SAME, NOT_RUN = "same bytes", "not run"
@@ -76,14 +75,7 @@ def compare(before: str, after: str = WORKSPACE) -> Comparison:
     UserError
         Where this is no DVC repository, a revision does not exist, or it has no scores.
     """
-    from dvc.exceptions import NotDvcRepoError
-    from dvc.repo import Repo
-
-    try:
-        repo = Repo()
-    except NotDvcRepoError:
-        raise UserError(f"{Path.cwd()}: not in a DVC repository; run from the project's root") from None
-    with repo:
+    with opened() as repo:
         old, new = read(repo, before), read(repo, after)
         names = {**new.variants, **old.variants}
         rows = judged([compare_variant(old.variants.get(name), new.variants.get(name)) for name in names])

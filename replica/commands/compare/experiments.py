@@ -12,7 +12,7 @@ from rich.text import Text
 
 from replica.commands import overview
 from replica.commands.compare.compare import Change, changes, signed
-from replica.commands.compare.revisions import WORKSPACE, Accuracy, Revision, content, read
+from replica.commands.compare.revisions import WORKSPACE, Accuracy, Revision, content, opened, read
 from replica.commands.compare.tables import NONE, ended, parameter, sentence
 from replica.common.errors import UserError
 from replica.common.files import as_json
@@ -50,15 +50,9 @@ def experiments(rev: str = "HEAD") -> list[Result]:
     UserError
         Where this is no DVC repository, there is no such revision, or it has no scores.
     """
-    from dvc.exceptions import NotDvcRepoError
-    from dvc.repo import Repo
     from dvc.repo.experiments.utils import exp_refs_by_baseline
 
-    try:
-        repo = Repo()
-    except NotDvcRepoError:
-        raise UserError(f"{Path.cwd()}: not in a DVC repository; run from the project's root") from None
-    with repo:
+    with opened() as repo:
         baseline = read(repo, rev)
         commit = baseline.commit or repo.scm.get_rev()
         made = []

@@ -6,6 +6,7 @@ import json
 from collections.abc import Iterable
 from dataclasses import dataclass
 from difflib import get_close_matches
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -21,6 +22,23 @@ if TYPE_CHECKING:
 WORKSPACE = "workspace"
 DATA = "data/processed/"
 Accuracy = tuple[float, float, float]  # a share from 0 to 1, and the ends of its 95% interval
+
+
+def opened() -> Repo:
+    """The DVC repository that the working folder lies in.
+
+    Raises
+    ------
+    UserError
+        Where it lies in none.
+    """
+    from dvc.exceptions import NotDvcRepoError
+    from dvc.repo import Repo
+
+    try:
+        return Repo()
+    except NotDvcRepoError:
+        raise UserError(f"{Path.cwd()}: not in a DVC repository; run from the project's root") from None
 
 
 @dataclass(frozen=True)
