@@ -11,10 +11,11 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from replica.commands import receptive
 from replica.common import parameters
 from replica.common.errors import UserError
 from replica.datasets import declaration
-from replica.schema import check, receptive
+from replica.schema import check
 from replica.schema.layers import Layer, Shape, words
 
 WIDTH = 100  # columns that a table of ours fills at most, where it can give way

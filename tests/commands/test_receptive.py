@@ -4,7 +4,8 @@ import numpy as np
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from replica.schema import check, receptive
+from replica.commands import receptive
+from replica.schema import check
 from replica.schema.layers import LAYERS
 from replica.training import networks
 from replica.training.backend import tf
