@@ -32,11 +32,13 @@ VARIANTS = {
     "digits": {"data": {"dataset": "mnist_5k", "validation": 0.2}, "network": "convolved", "epochs": 3, **USUAL},
     "photos": {"data": {"dataset": "photos10", "train_examples": 200, "validation": 0.2}, "network": "softmax",
                "epochs": 1, **USUAL},
+    "points": {"data": {"dataset": "spiral", "validation": "test"}, "network": "spiral", "epochs": 3, **USUAL,
+               "learning_rate": 0.1, "units": 3},
 }  # fmt: skip
 
 
 def make(folder: Path) -> None:
-    """In the working folder: params.yaml with the variants `digits` and `photos`, their data, and a run of each."""
+    """In the working folder: params.yaml with the variants above, their data, and a run of each."""
     declared = parameters.read(ROOT / "params.yaml")
     declared["variants"] = {**VARIANTS, "spiral": declared["variants"]["spiral"], "untrained": VARIANTS["digits"]}
     declared["networks"] |= NETWORKS

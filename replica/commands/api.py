@@ -153,10 +153,17 @@ def compiled(run: Path, settings: dict[str, Any]) -> Any:
 
     model = runs.load(run)
     loss = networks.loss(settings, model)
-    # Keras's accuracy of one output asks whether it is above a half; tanh's classes are parted by 0.
-    one = model.output_shape[-1] == 1
-    metric: Any = networks.keras.metrics.BinaryAccuracy("accuracy", threshold=0) if one else "accuracy"
-    model.compile(networks.optimizer(settings["optimizer"]), loss, metrics=[metric], jit_compile=False)
+    metric: Any = "accuracy"
+    if model.output_shape[-1] == 1:  # its classes are -1 and +1 (Trainer.targets), which data have as 0 and 1
+        metric = networks.keras.metrics.BinaryAccuracy("accuracy", threshold=0)
+        signed = loss
+
+        def loss(y_true: Any, y_pred: Any) -> Any:
+            return signed(2.0 * networks.keras.ops.cast(y_true, y_pred.dtype) - 1.0, y_pred)
+
+    weights = settings.get("loss_weights")
+    optimizer = networks.optimizer(settings["optimizer"])
+    model.compile(optimizer, loss, loss_weights=weights, metrics=[metric], jit_compile=False)
     return model
 
 

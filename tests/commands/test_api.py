@@ -66,6 +66,13 @@ def test_the_model_evaluates_to_what_its_run_stored(clone):
     assert digits.scores == {}
 
 
+def test_a_network_of_one_output_evaluates_to_its_history_s_end(clone):
+    points = replica.load("points")
+    loss, accuracy = points.model.evaluate(*points.data["test"], verbose=0)
+    last = points.history.query("data == 'test' and epoch == 3").set_index("metric").value
+    assert (loss, accuracy) == (pytest.approx(last["loss"], rel=1e-4), pytest.approx(last["accuracy"], abs=1e-6))
+
+
 def test_a_model_that_is_not_what_is_declared_says_so(clone):
     declared = parameters.read(clone / "params.yaml")
     declared["variants"]["digits"]["epochs"] = 4
