@@ -15,11 +15,11 @@ setup: .venv/.done ## Make .venv from the lock file
 .venv/.done: requirements.txt pyproject.toml
 	@if command -v uv >/dev/null; then \
 	  uv venv --quiet --allow-existing --python $(PYTHON) .venv && \
-	  uv pip install --quiet --require-hashes --compile-bytecode --python $(BIN)/python -r requirements.txt && \
+	  uv pip install --require-hashes --compile-bytecode --python $(BIN)/python -r requirements.txt && \
 	  uv pip install --quiet --no-deps --no-build-isolation --python $(BIN)/python -e .; \
 	else \
 	  $(PYTHON) -m venv .venv && \
-	  $(BIN)/python -m pip install --quiet --require-hashes -r requirements.txt && \
+	  $(BIN)/python -m pip install --require-hashes -r requirements.txt && \
 	  $(BIN)/python -m pip install --quiet --no-deps --no-build-isolation -e .; \
 	fi
 	@replica plots --offline

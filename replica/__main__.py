@@ -29,7 +29,7 @@ def complete(incomplete: str) -> list[str]:
 def check() -> None:
     """Check params.yaml and datasets.yaml as a whole, before anything runs.
 
-    Silent where all is well; else a line a mistake (the entry, the key, what was got, what is allowed), exit status 1.
+    One line on what was checked; else a line a mistake (the entry, the key, what was got, what is allowed), exit status 1.
 
     Example: `replica check && dvc repro`
     """
@@ -37,7 +37,11 @@ def check() -> None:
         from replica.commands import restorable
 
         restorable.forget(Path())
-    check_all(parameters.declared())
+    declared = parameters.declared()
+    check_all(declared)
+    if "DVC_STAGE" not in os.environ:
+        counted = [f"{len(declared.get(section) or {})} {section}" for section in ("datasets", "variants", "searches")]
+        print(f"all is well: {', '.join(counted)}")
 
 
 @app.command()
@@ -90,19 +94,34 @@ def repro(
     jobs: Annotated[int | None, typer.Option("--jobs", "-j", help="Stages at once; as many as cores.")] = None,
     force: Annotated[bool, typer.Option("--force", "-f", help="Run every stage, changed or not.")] = False,
     scheduler: Annotated[str | None, typer.Option(help="A running dask scheduler, such as tcp://host:8786.")] = None,
+    overrides: Annotated[
+        list[str] | None,
+        typer.Option("--set-param", "-S", metavar="KEY=VALUE", help="Override, and keep the result as an experiment."),
+    ] = None,
+    name: Annotated[str | None, typer.Option("--name", "-n", help="Of the experiment; none: DVC makes one.")] = None,
 ) -> None:
     """Reproduce like `dvc repro`, several stages at once: the same stages, dvc.lock and bytes.
 
-    Examples: `replica repro`, `replica repro sample --jobs 2`
+    With `-S` like `dvc exp run`, whose experiments these are; one that fails or is stopped leaves params.yaml as it was.
+
+    Examples: `replica repro`, `replica repro sample --jobs 2`,
+    `replica repro sample -S variants.mnist_5k_mlp.epochs=5`
     """
+    from replica.commands import experiment
     from replica.commands.repro import reproduce
 
-    check_all(parameters.declared())
+    if name and not overrides:
+        raise UserError("--name: is an experiment's; it goes with -S")
+    if not overrides:
+        check_all(parameters.declared())
     if warning := kernels.cpu().warning:
         print(f"warning: {warning}", file=sys.stderr)
     # The stages start as `python -m …`: this environment's, also where it has not been activated.
     os.environ["PATH"] = os.pathsep.join((str(Path(sys.executable).parent), os.environ.get("PATH", "")))
-    sys.exit(reproduce(targets or [], jobs, force, scheduler=scheduler))
+    options: dict[str, Any] = {"jobs": jobs, "force": force, "scheduler": scheduler}
+    if overrides:
+        sys.exit(experiment.run(overrides, targets or [], name, lambda: check_all(parameters.declared()), **options))
+    sys.exit(reproduce(targets or [], **options))
 
 
 @app.command()

@@ -5,6 +5,8 @@ from __future__ import annotations
 import errno
 import os
 import re
+from collections.abc import Collection
+from difflib import SequenceMatcher, get_close_matches
 
 MACHINE = {  # what the machine refuses, no program's mistake
     errno.ENOSPC: "free some space, and run it again",
@@ -25,6 +27,20 @@ WHOLE = "nothing of this is recorded as done, and what was recorded before is wh
 
 class UserError(Exception):
     """A mistake in the input. Its message is shown as it stands, without a traceback."""
+
+
+def nearest(name: object, names: Collection[str]) -> str:
+    """`did you mean …? `, where a name is near."""
+    near = get_close_matches(str(name), names, 1)
+    return f"did you mean {near[0]}? " if near else ""
+
+
+def listed(name: object, names: Collection[str], most: int = 30, shown: int = 5) -> str:
+    """Names for a message, all up to `most`; of more the `shown` that are nearest to `name`, and how many others."""
+    if len(names) <= most:
+        return ", ".join(names) or "none"
+    near = sorted(names, key=lambda each: -SequenceMatcher(None, each, str(name)).ratio())[:shown]
+    return f"{', '.join(near)} and {len(names) - shown} others"
 
 
 def told(error: Exception) -> str | None:

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from replica.common import reader
-from replica.common.errors import UserError
+from replica.common.errors import UserError, listed
 
 # What a settled variant consists of; every other key of an entry is a knob that its network asks for.
 SETTINGS = (
@@ -73,7 +73,7 @@ def entry_of(declared: dict[str, Any], section: str, name: str) -> dict[str, Any
     """One entry of a section, as declared."""
     entries = declared.get(section) or {}
     if name not in entries:
-        raise UserError(f"{section}: no {name!r}; there are {', '.join(entries) or 'none'}")
+        raise UserError(f"{section}: no {name!r}; there are {listed(name, entries)}")
     return entries[name]
 
 

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Mapping
-from difflib import get_close_matches
 from typing import Any, TypeVar, get_args
 
 from pydantic import Field, TypeAdapter, ValidationError
 
 from replica.common.arguments import Arguments
-from replica.common.errors import UserError
+from replica.common.errors import UserError, listed, nearest
 from replica.common.parameters import entry_of, trial, variant
 from replica.common.parameters import stated as stated_as
 from replica.datasets.declaration import Dataset
@@ -244,16 +243,10 @@ def one(kinds: Mapping[str, type[Named]], value: Any, where: str, noun: str) -> 
 
 
 def require(where: str, name: Any, names: Iterable[str], noun: str) -> None:
-    """Refuse a name that is not among the known ones, with the nearest and the list."""
+    """Refuse a name that is not among the known ones, with those that are near."""
     if name not in (names := list(names)):
-        known = f"{nearest(name, names)}allowed: {', '.join(names)}"
+        known = f"{nearest(name, names)}allowed: {listed(name, names)}"
         raise UserError(f"{where}: got {name!r}, no {noun} of that name; {known}")
-
-
-def nearest(name: Any, names: list[str]) -> str:
-    """`did you mean …? `, where a name is near."""
-    near = get_close_matches(str(name), names, 1)
-    return f"did you mean {near[0]}? " if near else ""
 
 
 def validate(model: Any, value: Any, where: str) -> Any:

@@ -47,7 +47,7 @@ def tutorial(tmp_path_factory):
     digit = np.load(folder / "data/processed/mnist_5k/x_test.npy", mmap_mode="r")[0, ..., 0]
     Image.fromarray(np.asarray(digit)).save(folder / "digit.png")
     with (folder / ".gitignore").open("a") as file:
-        file.write("/pictures/\n/curves/\n/digit.png\n")
+        file.write("/pictures/\n/digit.png\n")
     project.commit("As the repository has it")
     return project
 
@@ -85,12 +85,14 @@ def test_every_command(tutorial):
     assert all(name in of("replica table sample") for name in SMALL)
     assert of("dvc params diff").split()[-4:] == ["params.yaml", "variants.mnist_5k_mlp.units", "64", "16"]
     assert "units: 64 -> 16" in of("replica compare")
-    experiments = of("dvc exp show")
-    assert "narrow" in experiments
+    assert "narrow" in of("replica experiments")
     assert of("replica sweep").count("rate-00") >= 3
     assert "mine" in of("replica table mine")
+    for file in ("report/index.html", "metrics/summary.json"):
+        assert "mine" in tutorial.run("git", "show", f"main:{file}").stdout
+    assert re.fullmatch(r"all is well: \d+ datasets, \d+ variants, \d+ searches\n", of("replica check"))
     assert "plots/datasets/pets.png" in tutorial.run("git", "ls-tree", "-r", "--name-only", "main").stdout
-    assert list((tutorial.folder / "curves").glob("**/history*.png"))
+    assert list((tutorial.folder / "plots/rendered").glob("**/history*.png"))
     assert "units: 16" in tutorial.run("git", "show", "sixteen-units:params.yaml").stdout
     assert "mine:" in tutorial.run("git", "show", "main:params.yaml").stdout
 

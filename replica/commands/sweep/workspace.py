@@ -10,6 +10,7 @@ import os
 import shutil
 import subprocess
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -48,15 +49,16 @@ def git(folder: Path, *words: str, **environment: str) -> str:
     return done.stdout.strip()
 
 
-def snapshot(root: Path) -> Snapshot:
-    """Note the state of the tracked files, and of dvc.lock; git's own index is left alone."""
+def snapshot(root: Path, added: Sequence[str] = ("dvc.lock",)) -> Snapshot:
+    """Note the state of the tracked files, and of what is `added` where it is there; git's own index is left alone."""
     index = Path(root, git(root, "rev-parse", "--git-path", "index"))
     with tempfile.TemporaryDirectory() as folder:
         copied = Path(folder, "index")
         shutil.copyfile(index, copied)
         git(root, "add", "--update", GIT_INDEX_FILE=str(copied))
-        if Path(root, "dvc.lock").exists():
-            git(root, "add", "dvc.lock", GIT_INDEX_FILE=str(copied))
+        for name in added:
+            if Path(root, name).exists():
+                git(root, "add", name, GIT_INDEX_FILE=str(copied))
         return Snapshot(git(root, "rev-parse", "HEAD"), git(root, "write-tree", GIT_INDEX_FILE=str(copied)))
 
 
@@ -78,13 +80,19 @@ def publish(root: Path, folder: Path, ref: str, message: str, added: list[str]) 
     git(folder, "add", "--update")
     if added:
         git(folder, "add", "--force", *added)
-    identity = []  # the clone lacks what the user may have set for this repository alone
-    for key, other in (("user.name", "replica"), ("user.email", "replica@localhost")):
-        identity += ["-c", f"{key}={git(root, 'config', '--default', other, '--get', key)}"]
     quietly = ("--quiet", "--no-verify", "--no-gpg-sign", "--allow-empty")
-    git(folder, *identity, "commit", *quietly, "--message", message)
+    # the clone lacks what the user may have set for this repository alone
+    git(folder, *identity(root), "commit", *quietly, "--message", message)
     options = ("--quiet", "--no-write-fetch-head", "--no-auto-gc", "--no-tags")
     git(root, "fetch", *options, str(folder), f"+HEAD:{ref}")
+
+
+def identity(root: Path) -> list[str]:
+    """Whose commit it is, as options of git: the user's, or ours where git knows none."""
+    options = []
+    for key, other in (("user.name", "replica"), ("user.email", "replica@localhost")):
+        options += ["-c", f"{key}={git(root, 'config', '--default', other, '--get', key)}"]
+    return options
 
 
 def arrays(repo: Repo, dataset: str) -> list[Output]:
