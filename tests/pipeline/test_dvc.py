@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import os
 import re
 import shutil
 import time
@@ -39,6 +40,30 @@ def test_the_run_cache_hands_no_cpu_s_models_to_another(project):
     assert not list((project.folder / ".dvc/cache/runs").rglob("*"))
     stages = yaml.safe_load((project.folder / "dvc.lock").read_text())["stages"]
     assert all(f"models/{name}" in [dep["path"] for dep in stages[f"evaluate@{name}"]["deps"]] for name in SMALL)
+
+
+def test_a_name_that_is_a_path_removes_nothing_under_bare_dvc(clean, tmp_path):
+    """DVC removes the outputs of a stage before its first command, which is the check of names, has run."""
+    victims = [tmp_path / "victim.json", clean.folder / "data" / "folder" / "file"]
+    for victim in victims:
+        victim.parent.mkdir(exist_ok=True)
+        victim.write_text("{}")
+    way = os.path.relpath(tmp_path, clean.folder / "metrics")
+    parameters, datasets = clean.parameters(), yaml.safe_load((clean.folder / "datasets.yaml").read_text())
+    evil = {
+        "evaluate": (f"{way}/victim", parameters["variants"], "photos10_linear"),
+        "preprocess": ("../folder", datasets["datasets"], "photos10"),
+    }
+    for name, entries, like in evil.values():
+        entries[name] = entries[like]
+    clean.write(parameters)
+    (clean.folder / "datasets.yaml").write_text(yaml.safe_dump(datasets))
+    for stage, (name, _, _) in evil.items():
+        for need in ("models", "data/raw"):
+            (clean.folder / need / name).resolve().mkdir(parents=True, exist_ok=True)
+        said = clean.run("dvc", "repro", "--single-item", "--force", f"{stage}@{name}", check=False).stdout
+        assert "is no name" in said
+    assert all(victim.read_text() == "{}" for victim in victims)
 
 
 def test_one_variant_s_epochs_re_run_it_and_what_summarises_it(clean):
