@@ -41,7 +41,7 @@ def environment(folder: Path) -> dict[str, str]:
 
 
 def measured(folder: Path, words: str) -> tuple[float, float, float]:
-    """Seconds of processor time of a command and its children, peak memory of the largest in MB, seconds by the clock."""
+    """Seconds of processor time of a command with its children, its peak memory in MB, and seconds by the clock."""
     began = time.perf_counter()
     pid = os.posix_spawn(
         sys.executable,
