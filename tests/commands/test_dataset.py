@@ -163,6 +163,13 @@ def test_a_split_has_every_class_in_both_parts(counts, share, seed, random):
     assert [min(max(round(n * share), 1), n - 1) for n in counts] == held.tolist()
 
 
+def test_each_class_is_split_by_a_draw_of_its_own():
+    """Or pictures that were taken side by side, one of each class, would all be held back together."""
+    y = np.repeat([0, 1], 50)
+    held = own.divide(y, 0.4, 0)[1]
+    assert set(held[held < 50]) != set(held[held >= 50] - 50)
+
+
 def bomb() -> bytes:
     """A PNG of a few bytes that claims 60,000 × 60,000 pixels."""
 

@@ -14,6 +14,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import psutil
@@ -23,7 +24,7 @@ from dvc.cli import main
 from dvc.repo import Repo
 from rich.console import Console
 
-from replica.commands.repro import reproduce
+from replica.commands.repro import command, reproduce
 from replica.commands.repro.estimates import Estimates
 from replica.commands.repro.workers import Workers
 from replica.common.errors import UserError
@@ -336,6 +337,22 @@ def test_stopping_leaves_nothing_half_done(
     assert "up to date" in dvc(root, "status", "fast")
     dvc(root, "repro")
     assert (root / "last.txt").read_text() == "last.txt\nwhole"
+
+
+def test_a_command_that_ends_well_after_being_told_to_stop_counts_as_stopped(tmp_path: Path) -> None:
+    ready = tmp_path / "ready"
+    trap = f"trap 'exit 0' INT; touch {ready}; while :; do sleep 0.05; done"
+    with ThreadPoolExecutor(1) as pool:
+        run = pool.submit(
+            command.execute, "polite", [["bash", "-c", trap]], str(tmp_path), dict(os.environ), str(tmp_path / "log")
+        )
+        until = time.time() + 20
+        while not ready.exists():
+            assert time.time() < until
+            time.sleep(0.02)
+        command.stop("polite")
+        assert run.result().status == -signal.SIGINT
+    assert command.execute("polite", [["true"]], str(tmp_path), dict(os.environ), str(tmp_path / "log")).status < 0
 
 
 def test_a_killed_driver_leaves_no_stale_lock(repository: Callable[..., Path]) -> None:
