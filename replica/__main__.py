@@ -29,7 +29,7 @@ def complete(incomplete: str) -> list[str]:
 def check() -> None:
     """Check params.yaml and datasets.yaml as a whole, before anything runs.
 
-    One line on what was checked; else a line a mistake (the entry, the key, what was got, what is allowed), exit status 1.
+    One line on what was checked; else a line a mistake (entry, key, what was got, what is allowed), exit status 1.
 
     Example: `replica check && dvc repro`
     """
@@ -102,7 +102,7 @@ def repro(
 ) -> None:
     """Reproduce like `dvc repro`, several stages at once: the same stages, dvc.lock and bytes.
 
-    With `-S` like `dvc exp run`, whose experiments these are; one that fails or is stopped leaves params.yaml as it was.
+    With `-S` like `dvc exp run`, whose experiments these are; one that fails or is stopped leaves params.yaml alone.
 
     Examples: `replica repro`, `replica repro sample --jobs 2`,
     `replica repro sample -S variants.mnist_5k_mlp.epochs=5`

@@ -77,6 +77,11 @@ class Card:
         return bool(self.metrics)
 
     @property
+    def portable(self) -> bool:
+        """Whether its runs are those of portable kernels, which every CPU with AVX2 repeats to the byte."""
+        return self.details.get("kernels") == "portable"
+
+    @property
     def optimizer(self) -> str:
         return words(self.entry["optimizer"])
 

@@ -43,7 +43,7 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
         shutil.copy(ROOT / name, folder)
     made_up.variant(folder, "mnist_mlp", [0.97, 0.972, 0.974], watched="test")
     made_up.variant(folder, "mnist_l2_1e-6", [0.98, 0.981, 0.982], watched="test", epochs=3)
-    made_up.variant(folder, "cifar10_model2", [0.6])
+    made_up.variant(folder, "cifar10_model2", [0.6], native=True)
     made_up.variant(folder, "photos10_linear", [0.5])
     seconds = [("mnist_mlp", 7.5, 3, "A CPU, 2 cores"), ("photos10_linear", 0.5, 1, "A CPU, 2 cores")]
     files.write_csv(folder / "benchmarks/seconds.csv", ("variant", "train_seconds", "seeds", "cpu"), seconds)
@@ -84,6 +84,14 @@ def test_the_page_shows_the_cpus_that_came_to_the_same_bytes_and_which_saw_other
     assert laptop[:4] == ["Laptop CPU", "real", "yes", "no"] and laptop[-1] == "the same bytes"
     assert old[:2] == ["Old CPU", "emulated"] and old[-1] == "the same bytes, of an older dvc.lock"
     assert "witnesses" not in (project / "report/sample.html").read_text()
+
+
+def test_the_page_and_the_cards_say_which_kernels_made_a_score(html):
+    said = " ".join(re.sub(r"<[^>]+>", " ", html).split())
+    assert re.search(r"4 of \d+ variants have been run, 3 of them by portable kernels", said)
+    for name, kernels in (("mnist_mlp", "portable, float32"), ("cifar10_model2", "native, mixed bfloat16")):
+        card = html[html.index(f'<div id="{name}"') :]
+        assert re.search(r"<dt>Kernels</dt><dd>(.*?)</dd>", card)[1] == kernels
 
 
 @pytest.fixture(scope="module")
