@@ -89,7 +89,7 @@ def renderers(repo: Repo, targets: list[str], revs: list[str]) -> list[Renderer]
 def nothing(targets: list[str], known: list[str]) -> str:
     """Why nothing was drawn, in a line."""
     if not targets:
-        return "dvc plots: there is nothing to draw yet; run `dvc repro` or `replica repro`"
+        return "dvc plots: there is nothing to draw yet; run `dvc repro`"
     near = [match for target in targets for match in difflib.get_close_matches(target, known, 1)]
     return f"dvc plots: got {', '.join(targets)}, no plot of that name; " + (
         f"did you mean {', '.join(near)}?" if near else "`dvc plots show --json` names all"
