@@ -228,6 +228,21 @@ def experiments(
 
 
 @app.command()
+def apply(
+    name: Annotated[str, typer.Argument(help="An experiment's name or hash; HEAD: the last commit.")],
+) -> None:
+    """Put an experiment into the working folder: its files, and its models as far as DVC's cache holds them.
+
+    As `dvc exp apply`, but in a clone that has not trained everything, too, and nothing uncommitted is lost.
+
+    Examples: `replica apply narrow`, `replica apply HEAD`
+    """
+    from replica.commands import apply
+
+    apply.apply(name)
+
+
+@app.command()
 def verify(
     targets: Annotated[list[str] | None, typer.Argument(help="Stages or variants; none: the quick start's.")] = None,
     everything: Annotated[bool, typer.Option("--all", help="All that dvc.lock records.")] = False,
