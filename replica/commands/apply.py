@@ -151,23 +151,34 @@ def checkout() -> tuple[list[str], list[str]]:
     UserError
         Where a folder holds what the cache does not.
     """
-    from dvc.exceptions import DvcException
-
-    put, absent = [], []
+    there, absent = [], []
     with opened() as repo:
         for out in repo.index.outs:
             if out.use_cache and out.hash_info and out.workspace_status():
-                (absent if out.changed_cache() else put).append(str(out))
-        try:
-            if put:
-                repo.checkout(targets=put)
-        except DvcException as error:
-            words = str(error).splitlines()
-            lost = [path for path in put for line in words if line.startswith(str(Path(repo.root_dir, path)))]
-            if not lost:
-                raise UserError(" ".join(" ".join(words).split())) from None
-            raise UserError(f"{lost[0]}: holds files that DVC's cache does not; move it away first") from None
-    return put, absent
+                (absent if out.changed_cache() else there).append(str(out))
+        put(repo, there)
+    return there, absent
+
+
+def put(repo: Repo, paths: list[str]) -> None:
+    """Let DVC put outputs into place that its cache holds.
+
+    Raises
+    ------
+    UserError
+        Where a folder there holds what the cache does not; it is left as it is.
+    """
+    from dvc.exceptions import DvcException
+
+    try:
+        if paths:
+            repo.checkout(targets=paths)
+    except DvcException as error:
+        words = str(error).splitlines()
+        lost = [path for path in paths if any(line.startswith(str(Path(repo.root_dir, path))) for line in words)]
+        if not lost:
+            raise UserError(" ".join(" ".join(words).split())) from None
+        raise UserError(f"{lost[0]}: holds files that DVC's cache does not; move it away first") from None
 
 
 def outputs(root: Path, rev: str) -> dict[str, str]:
