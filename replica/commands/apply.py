@@ -115,22 +115,20 @@ def uncommitted(repo: Repo, root: Path, theirs: set[str]) -> set[str]:
     """
     from dvc.repo.experiments.utils import exp_refs
 
-    head = blobs(root, "HEAD", {*restorable.WRITTEN, *theirs})
-    paths = sorted({*head, *theirs})
+    places = {*restorable.WRITTEN, *theirs}
+    head = blobs(root, "HEAD", places)
+    held = [blobs(root, str(ref), places) for ref in exp_refs(repo.scm)]
+    paths = sorted(theirs.union(head, *held))
     there = [path for path in paths if (root / path).is_file()]
     hashes = git(root, "hash-object", "--", *there).split() if there else []
     lying = dict(zip(there, hashes, strict=True))
     mine = {path for path in paths if lying.get(path) != head.get(path)}
-    if mine:
-        held = (blobs(root, str(ref), mine) for ref in exp_refs(repo.scm))
-        alone = min(
-            ([path for path in mine if lying.get(path) != each.get(path)] for each in held), key=len, default=mine
+    others = ({path for path in mine if lying.get(path) != each.get(path)} for each in held)
+    if alone := min(others, key=len, default=mine):
+        raise UserError(
+            f"{few(alone)}: changed, and in no commit and no experiment; commit or `git stash` first, or"
+            f" `git restore` to drop it"
         )
-        if alone:
-            raise UserError(
-                f"{few(alone)}: changed, and in no commit and no experiment; commit or `git stash` first, or"
-                f" `git restore` to drop it"
-            )
     return mine
 
 
@@ -151,7 +149,8 @@ def checkout() -> tuple[list[str], list[str]]:
     UserError
         Where a folder holds what the cache does not.
     """
-    there, absent = [], []
+    there: list[str] = []
+    absent: list[str] = []
     with opened() as repo:
         for out in repo.index.outs:
             if out.use_cache and out.hash_info and out.workspace_status():

@@ -33,6 +33,11 @@ def cached(folder, md5):
     return folder / ".dvc/cache/files/md5" / md5[:2] / md5[2:]
 
 
+def ref(project, name):
+    """Where git keeps an experiment."""
+    return project.run("git", "for-each-ref", "--format=%(refname)", f"refs/exps/*/*/{name}").stdout.strip()
+
+
 @pytest.fixture(scope="module")
 def made(tmp_path_factory):
     """Two variants recorded, the second's model in no cache here; experiments `narrow` and `wide` of the first."""
@@ -97,6 +102,26 @@ def test_what_the_experiment_did_not_change_stays(project):
     assert state(project.folder)["notes"] == "mine\n"
 
 
+def test_files_that_an_experiment_adds_go_with_it(project):
+    def git(*words):
+        return project.run("git", *words).stdout.strip()
+
+    before = state(project.folder)
+    git("read-tree", ref(project, "wide"))
+    git("update-index", "--add", "--cacheinfo", "100644", git("hash-object", "-w", "notes"), "live/a.csv")
+    commit = git("commit-tree", "-m", "added", "-p", "HEAD", git("write-tree"))
+    git("update-ref", ref(project, "wide").replace("wide", "added"), commit)
+    git("read-tree", "HEAD")
+    apply.apply("added")
+    assert state(project.folder)["live/a.csv"] == "theirs\n"
+    (project.folder / "live/a.csv").write_text("mine\n")
+    with pytest.raises(UserError, match=r"^live/a.csv: changed, and in no commit"):
+        apply.apply("HEAD")
+    (project.folder / "live/a.csv").write_text("theirs\n")
+    apply.apply("HEAD")
+    assert state(project.folder) == before
+
+
 @pytest.mark.parametrize(
     ("file", "told"),
     [
@@ -132,7 +157,7 @@ def test_a_name_that_is_none_and_a_commit_that_moved_on(project):
 
 
 def test_an_experiment_whose_model_is_elsewhere_says_so(project, capsys):
-    sha = project.run("git", "for-each-ref", "--format=%(objectname)", "refs/exps/*/*/wide").stdout.strip()
+    sha = project.run("git", "rev-parse", ref(project, "wide")).stdout.strip()
     outs = yaml.safe_load(project.run("git", "show", f"{sha}:dvc.lock").stdout)["stages"]["train@a"]["outs"]
     kept = cached(project.folder, next(out["md5"] for out in outs if out["path"] == "models/a"))
     content = kept.read_bytes()
