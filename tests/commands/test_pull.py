@@ -223,6 +223,22 @@ def test_names_and_remotes_that_are_none(clone, serve):
         pull.pull(["a"], "elsewhere")
 
 
+@pytest.mark.parametrize(
+    ("file", "content", "told"),
+    [
+        (".dvc/config.local", "['remote \"published\"']\n    url = htp://nowhere/\n", r"Unsupported URL type htp://"),
+        ("dvc.lock", "stages: [\n", r"^dvc.lock: no YAML; `git restore dvc.lock` brings back the commit's$"),
+        (".dvc/config.local", "[core]\n    remote = p\n['remote \"p\"']\n    url = gone\n", r"is not at .*gone"),
+        (".dvc/config.local", "['remote \"p\"']\n    url = gone\n", r"^a: no default remote; allowed: --remote p; "),
+    ],
+)
+def test_what_dvc_cannot_read_is_one_line(clone, file, content, told):
+    (clone / file).write_text(content)
+    with pytest.raises(UserError, match=told) as error:
+        pull.pull(["a"])
+    assert "\n" not in str(error.value)
+
+
 def test_without_names_it_lists_sizes(clone, serve, capsys):
     serve()
     pull.pull(["a"])

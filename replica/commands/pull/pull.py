@@ -13,6 +13,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
+import yaml
 from dvc.config import NoRemoteError
 from dvc.exceptions import DvcException
 from dvc.fs import localfs
@@ -33,7 +34,6 @@ from replica.schema import check
 if TYPE_CHECKING:
     from dvc.output import Output
     from dvc.repo import Repo
-    from dvc_data.hashfile.db import HashFileDB
 
 ENTRY = 4096  # bytes of a listing for each file, at most
 MODELS = "models/"
@@ -78,7 +78,10 @@ def entries(declared: dict[str, Any]) -> list[str]:
 def recorded() -> Record:
     """dvc.lock as it lies; empty where there is none."""
     lock = Path("dvc.lock")
-    return Record(lock.read_text() if lock.is_file() else "")
+    try:
+        return Record(lock.read_text() if lock.is_file() else "")
+    except (yaml.YAMLError, UnicodeDecodeError):
+        raise UserError(f"{lock}: no YAML; `git restore {lock}` brings back the commit's") from None
 
 
 def training(record: Record, name: str) -> str | None:
@@ -169,8 +172,9 @@ def fetch(repo: Repo, out: Output, remote: str | None) -> None:
     with TemporaryDirectory(prefix="pull-", dir=repo.tmp_dir, ignore_cleanup_errors=True) as folder:
 
         def take(oids: Iterable[str], most: int) -> None:
-            missing = [oid for oid in dict.fromkeys(oids) if not whole(cache, oid)]
-            for oid in arriving(store, missing, Path(folder), most, str(out)):
+            wanted = list(dict.fromkeys(oids))
+            there = set(cache.oids_exist(wanted))  # of those that are damaged, DVC removes what it has not protected
+            for oid in arriving(store, [oid for oid in wanted if oid not in there], Path(folder), most, str(out)):
                 cache.add(str(Path(folder, oid)), localfs, oid, hardlink=True)
 
         value = out.hash_info.value
@@ -183,11 +187,6 @@ def fetch(repo: Repo, out: Output, remote: str | None) -> None:
                 take((each.value for _, _, each in Tree.load(cache, out.hash_info)), out.meta.size or LARGEST)
             except FileNotFoundError as error:
                 raise BadFileError(f"{place}: {error}: no such file") from None
-
-
-def whole(cache: HashFileDB, oid: str) -> bool:
-    """Whether the cache has an object; one that is damaged DVC removes."""
-    return bool(cache.oids_exist([oid]))
 
 
 def megabytes(sizes: dict[str, int]) -> str:

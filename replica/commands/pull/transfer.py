@@ -88,7 +88,7 @@ def arriving(store: HashFileDB, oids: list[str], folder: Path, most: int, name: 
                             raise BadFileError(f"less than {LEAST:,} bytes a second in {WINDOW:g} seconds")
                         since, before = time.monotonic(), traffic.value
                 if isinstance(error, FileNotFoundError):
-                    raise FileNotFoundError(store.fs.name(store.oid_to_path(oid)))
+                    raise FileNotFoundError(oid)
                 if error is not None:
                     raise BadFileError(f"{host(store.path)}: {reason(error)}")
                 yield oid
