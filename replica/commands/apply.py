@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from dvc.repo import Repo
 
 SHOWN = 3  # names in a line
+LIVE = "live/"  # what the last training showed while it ran: nobody's work, though a sweep's trials hold theirs
 
 
 def apply(name: str) -> None:
@@ -123,8 +124,9 @@ def uncommitted(repo: Repo, root: Path, theirs: set[str]) -> set[str]:
     hashes = git(root, "hash-object", "--", *there).split() if there else []
     lying = dict(zip(there, hashes, strict=True))
     mine = {path for path in paths if lying.get(path) != head.get(path)}
-    others = ({path for path in mine if lying.get(path) != each.get(path)} for each in held)
-    if alone := min(others, key=len, default=mine):
+    own = {path for path in mine if not path.startswith(LIVE)}
+    others = ({path for path in own if lying.get(path) != each.get(path)} for each in held)
+    if alone := min(others, key=len, default=own):
         raise UserError(
             f"{few(alone)}: changed, and in no commit and no experiment; commit or `git stash` first, or"
             f" `git restore` to drop it"

@@ -108,16 +108,18 @@ def test_files_that_an_experiment_adds_go_with_it(project):
 
     before = state(project.folder)
     git("read-tree", ref(project, "wide"))
-    git("update-index", "--add", "--cacheinfo", "100644", git("hash-object", "-w", "notes"), "live/a.csv")
+    for added in ("plots/a.csv", "live/a/metrics.json"):
+        git("update-index", "--add", "--cacheinfo", "100644", git("hash-object", "-w", "notes"), added)
     commit = git("commit-tree", "-m", "added", "-p", "HEAD", git("write-tree"))
     git("update-ref", ref(project, "wide").replace("wide", "added"), commit)
     git("read-tree", "HEAD")
     apply.apply("added")
-    assert state(project.folder)["live/a.csv"] == "theirs\n"
-    (project.folder / "live/a.csv").write_text("mine\n")
-    with pytest.raises(UserError, match=r"^live/a.csv: changed, and in no commit"):
+    assert state(project.folder)["plots/a.csv"] == "theirs\n"
+    (project.folder / "plots/a.csv").write_text("mine\n")
+    with pytest.raises(UserError, match=r"^plots/a.csv: changed, and in no commit"):
         apply.apply("HEAD")
-    (project.folder / "live/a.csv").write_text("theirs\n")
+    (project.folder / "plots/a.csv").write_text("theirs\n")
+    (project.folder / "live/a/metrics.json").write_text("another training's\n")
     apply.apply("HEAD")
     assert state(project.folder) == before
 
