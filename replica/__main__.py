@@ -231,7 +231,7 @@ def experiments(
 def pull(
     names: Annotated[
         list[str] | None,
-        typer.Argument(metavar="VARIANT...", help="None: list what can be pulled.", autocompletion=complete),
+        typer.Argument(metavar="VARIANT", help="None: list what can be pulled.", autocompletion=complete),
     ] = None,
     remote: Annotated[str | None, typer.Option("--remote", "-r", help="One of DVC's remotes; the default one.")] = None,
 ) -> None:

@@ -51,7 +51,9 @@ def made(tmp_path_factory):
     project.run("git", "init", "-q", "-b", "main")
     project.run("git", "config", "user.email", "test@example.org")
     project.run("git", "config", "user.name", "Test")
-    project.run("dvc", "init", "-q")
+    (folder / ".dvc").mkdir()
+    (folder / ".dvc/config").write_text("[core]\n    analytics = false\n")
+    (folder / ".dvc/.gitignore").write_text("/config.local\n/tmp\n/cache\n")
     project.run("dvc", "repro", "-q")
     shutil.rmtree(folder / "models/b")
     for out in yaml.safe_load((folder / "dvc.lock").read_text())["stages"]["train@b"]["outs"]:
