@@ -151,12 +151,17 @@ def checkout() -> tuple[list[str], list[str]]:
     UserError
         Where a folder holds what the cache does not.
     """
+    from dvc.exceptions import DvcException
+
     there: list[str] = []
     absent: list[str] = []
     with opened() as repo:
-        for out in repo.index.outs:
-            if out.use_cache and out.hash_info and out.workspace_status():
-                (absent if out.changed_cache() else there).append(str(out))
+        try:
+            for out in repo.index.outs:
+                if out.use_cache and out.hash_info and out.workspace_status():
+                    (absent if out.changed_cache() else there).append(str(out))
+        except DvcException as error:  # dvc.yaml, say, that DVC cannot read
+            raise UserError(" ".join(str(error).split())) from error
         put(repo, there)
     return there, absent
 

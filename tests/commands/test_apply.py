@@ -160,6 +160,18 @@ def test_a_name_that_is_none_and_a_commit_that_moved_on(project):
         project.run("git", "reset", "-q", "--hard", "HEAD~1")
 
 
+def test_a_pipeline_that_dvc_cannot_read_is_one_line_and_nothing_is_changed(project):
+    (project.folder / "dvc.yaml").write_text("stages: [\n")
+    before = state(project.folder)
+    try:
+        with pytest.raises(UserError, match=r"dvc.yaml") as error:
+            apply.apply("narrow")
+        assert "\n" not in str(error.value)
+        assert state(project.folder) == before
+    finally:
+        project.run("git", "restore", "dvc.yaml")
+
+
 def test_an_experiment_whose_model_is_elsewhere_says_so(project, capsys):
     sha = project.run("git", "rev-parse", ref(project, "wide")).stdout.strip()
     outs = yaml.safe_load(project.run("git", "show", f"{sha}:dvc.lock").stdout)["stages"]["train@a"]["outs"]

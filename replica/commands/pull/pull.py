@@ -66,8 +66,11 @@ def pull(names: list[str], remote: str | None = None) -> None:
     for name in names:
         check.require("replica pull", name, entries(declared), "variant")
     record = recorded()
-    with opened() as repo:
-        check.each(dict.fromkeys(names), lambda name: variant(repo, record, name, remote))
+    try:
+        with opened() as repo:
+            check.each(dict.fromkeys(names), lambda name: variant(repo, record, name, remote))
+    except DvcException as error:  # dvc.yaml, say, that DVC cannot read
+        raise UserError(" ".join(str(error).split())) from error
 
 
 def entries(declared: dict[str, Any]) -> list[str]:
