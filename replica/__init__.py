@@ -3,12 +3,39 @@
 In Python, from any folder of a clone: `load(name)` a trained variant, `variants()` and `claims()` as DataFrames.
 """
 
+import os
+import signal
+import sys
+import threading
 from importlib import import_module
 from typing import Any
 
 from replica.common import kernels
 
 kernels.pin()
+
+
+_GRACE = 5.0  # seconds in which a stage that Ctrl-C has told to end has put away what it began
+
+
+def _interrupt(*_: object) -> None:
+    """Raise KeyboardInterrupt in a stage, and end it also where a library's import swallows that."""
+    late = threading.Timer(_GRACE, os._exit, [130])
+    late.daemon = True
+    late.start()
+    raise KeyboardInterrupt
+
+
+def _untold(kind: type[BaseException], *error: Any) -> None:
+    """A stage that Ctrl-C ends says nothing: DVC, or `replica repro`, says which it was."""
+    if not issubclass(kind, KeyboardInterrupt):
+        sys.__excepthook__(kind, *error)
+
+
+if "DVC_STAGE" in os.environ:
+    sys.excepthook = _untold
+    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+        signal.signal(signal.SIGINT, _interrupt)
 
 __all__ = ["claims", "load", "variants"]
 

@@ -247,6 +247,40 @@ def experiments(
 
 
 @app.command()
+def pull(
+    names: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="VARIANT", help="None: list what can be pulled.", autocompletion=complete),
+    ] = None,
+    remote: Annotated[str | None, typer.Option("--remote", "-r", help="One of DVC's remotes; the default one.")] = None,
+) -> None:
+    """Get trained models, and the arrays, from a DVC remote: results without training.
+
+    Every file is held to the MD5 that dvc.lock leads to. Where nothing is published yet, it says what training takes.
+
+    Examples: `replica pull`, `replica pull mnist_cnn cifar10_four_conv`
+    """
+    from replica.commands.pull import pull
+
+    pull.pull(names or [], remote)
+
+
+@app.command()
+def apply(
+    name: Annotated[str, typer.Argument(help="An experiment's name or hash; HEAD: the last commit.")],
+) -> None:
+    """Put an experiment into the working folder: its files, and its models as far as DVC's cache holds them.
+
+    As `dvc exp apply`, but in a clone that has not trained everything, too, and nothing uncommitted is lost.
+
+    Examples: `replica apply narrow`, `replica apply HEAD`
+    """
+    from replica.commands import apply
+
+    apply.apply(name)
+
+
+@app.command()
 def verify(
     targets: Annotated[list[str] | None, typer.Argument(help="Stages or variants; none: the quick start's.")] = None,
     everything: Annotated[bool, typer.Option("--all", help="All that dvc.lock records.")] = False,

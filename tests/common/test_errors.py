@@ -2,6 +2,7 @@
 
 import errno
 import os
+import signal
 import subprocess
 import sys
 
@@ -78,3 +79,20 @@ def test_hdf5_says_its_reason_in_words_alone():
     assert errors.told(ImportError("libtensorflow_cc.so.2: failed to map segment from shared object")) is not None
     assert errors.told(OSError("something else")) is None
     assert errors.told(ValueError("errno = 28")) is None
+
+
+SWALLOWS = "try:\n        time.sleep(60)\n    except BaseException:\n        pass"
+
+
+@pytest.mark.parametrize(("body", "status"), [("time.sleep(60)", -signal.SIGINT), (SWALLOWS, 130)])
+def test_a_stage_ends_at_ctrl_c_without_a_word(body, status):
+    """Also where a library swallows the interrupt, as TensorFlow's import does at some of its moments."""
+    lines = f"import time, replica\nreplica._GRACE = 0.2\nprint('here', flush=True)\nwhile True:\n    {body}\n"
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "DVC_STAGE": "train@x"}
+    running = subprocess.Popen(
+        [sys.executable, "-c", lines], env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    assert running.stdout is not None and running.stdout.readline() == "here\n"
+    running.send_signal(signal.SIGINT)
+    assert running.communicate(timeout=10) == ("", "")
+    assert running.returncode == status

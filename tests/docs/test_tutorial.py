@@ -94,6 +94,7 @@ def test_every_command(tutorial):
     assert "plots/datasets/pets.png" in tutorial.run("git", "ls-tree", "-r", "--name-only", "main").stdout
     assert list((tutorial.folder / "plots/rendered").glob("**/history*.png"))
     assert "units: 16" in tutorial.run("git", "show", "sixteen-units:params.yaml").stdout
+    assert "train@" not in said["replica repro sample"], "the branch's models come from the cache"
     assert "mine:" in tutorial.run("git", "show", "main:params.yaml").stdout
 
 

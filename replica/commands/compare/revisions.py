@@ -30,15 +30,17 @@ def opened() -> Repo:
     Raises
     ------
     UserError
-        Where it lies in none.
+        Where it lies in none, or DVC refuses its configuration.
     """
-    from dvc.exceptions import NotDvcRepoError
+    from dvc.exceptions import DvcException, NotDvcRepoError
     from dvc.repo import Repo
 
     try:
         return Repo()
     except NotDvcRepoError:
         raise UserError(f"{Path.cwd()}: not in a DVC repository; run from the project's root") from None
+    except DvcException as error:  # .dvc/config, which may name a remote of no kind
+        raise UserError(" ".join(str(error).split())) from None
 
 
 @dataclass(frozen=True)

@@ -61,7 +61,7 @@ class Predictor:
         self.enough = max(2 * digits.LARGEST, 4 * max(self.shape))
         self.run = Path("models", name, f"seed-{self.seed}")
         if not (self.run / "model.weights.h5").exists():
-            raise UserError(f"{name}: not trained yet; run `dvc repro train@{name}`")
+            raise UserError(f"{name}: not trained yet; run `dvc repro train@{name}`, or `replica pull {name}`")
         self.trained = written.read_json(self.run.parent / "settings.json", f"dvc repro train@{name}")
 
     def load(self) -> None:
