@@ -274,6 +274,25 @@ def plots(
 
 
 @app.command()
+def clean(
+    names: Annotated[
+        list[str] | None,
+        typer.Argument(help="Variants or searches to begin anew; none: what is not declared.", autocompletion=complete),
+    ] = None,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Remove it; without, it is listed alone.")] = False,
+) -> None:
+    """List models, live files, seconds and figures that can go, with sizes and reasons; remove them only with --yes.
+
+    What git holds is never touched. Without names: of what is no longer declared, and what a command draws anew.
+
+    Examples: `replica clean`, `replica clean mnist_5k_mlp --yes`
+    """
+    from replica.commands import clean as cleaning
+
+    cleaning.clean(parameters.declared(), names or [], yes)
+
+
+@app.command()
 def seconds() -> None:
     """Record this machine's seconds of training in benchmarks/seconds.csv, for the page to show. Commit it on purpose.
 
