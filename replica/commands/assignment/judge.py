@@ -1,0 +1,176 @@
+"""Each question judged: answers against arithmetic, and against intervals over seeds of the grader's own."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+from scipy import stats
+
+from replica.commands.assignment.declaration import Better, Count, Question, Reach, Score, Words
+from replica.commands.assignment.rerun import Runs
+from replica.common.errors import UserError
+from replica.schema.layers import Layer, Shape
+
+HONEST = 0.99  # of honest figures fall in the interval that a claimed one is held to
+CONFIDENCE = 0.95
+ROUNDING = 0.00005  # half a unit of the fourth decimal
+NEITHER = "neither"
+
+
+class Grader(Protocol):
+    """What judging asks for; `replica.commands.assignment.grade` has it."""
+
+    def stack(self, variant: str) -> list[tuple[str, Layer, Shape]]:
+        """The layers of a variant, each with the shape that goes into it."""
+
+    def settings(self, variant: str) -> dict[str, Any]:
+        """A variant, settled."""
+
+    def runs(self, variant: str, seeds: list[int] | None = None, hidden: bool = False) -> Runs:
+        """A variant trained by the grader: with its own seeds, or these; on the teacher's images, if `hidden`."""
+
+    def untouched(self, variant: str) -> bool:
+        """Whether a variant is as it was handed out."""
+
+
+@dataclass(frozen=True)
+class Result:
+    """One question, judged: its points, the most there are, and why; `hidden` for as long as grades are not out."""
+
+    id: str
+    points: float
+    most: float
+    why: str
+    hidden: bool = False
+
+
+def interval(values: np.ndarray, share: float, further: int = 0) -> tuple[float, float]:
+    """Where the runs' true mean lies, or the mean of so many `further` ones, by Student's distribution.
+
+    Parameters
+    ----------
+    values
+        A figure by seed, [seeds].
+    share
+        Of such intervals that hold it.
+    """
+    center = float(values.mean())
+    scale = float(values.std(ddof=1)) * math.sqrt(1 / len(values) + (1 / further if further else 0))
+    if not scale:
+        return center, center
+    low, high = stats.t.interval(share, len(values) - 1, loc=center, scale=scale)
+    return float(low), float(high)
+
+
+def honest(grader: Grader, variant: str, of: str, claim: float) -> tuple[bool, str]:
+    """Whether a claimed mean over a variant's seeds may have come out, and why.
+
+    It lies in the interval over the grader's seeds; or else the very seeds that were claimed for are trained, and give
+    it to within an image: of a hundred honest ones, one is outside.
+    """
+    seeds, runs = grader.settings(variant)["seeds"], grader.runs(variant)
+    slack = max(ROUNDING, 1 / runs.images / len(seeds))
+    low, high = interval(runs.figures(of), HONEST, len(seeds))
+    told = f"{low:.4f} – {high:.4f}, the interval over {len(runs.test)} seeds of the grader's"
+    if low - slack <= claim <= high + slack:
+        return True, f"{claim:.4f} lies within {told}"
+    own = float(grader.runs(variant, seeds).figures(of).mean())
+    if abs(own - claim) <= slack:
+        return True, f"{claim:.4f} lies outside {told}, and its own seeds give it here, too"
+    return False, f"{claim:.4f} lies outside {told}; its own seeds give {own:.4f} here"
+
+
+def judge(question: Question, answer: Any, grader: Grader, hidden: bool) -> list[Result]:
+    """A question's result, and a second one where its variant is tried on the teacher's images.
+
+    Parameters
+    ----------
+    answer
+        As answers.yaml has it; None for none.
+    hidden
+        Whether the teacher keeps images.
+    """
+    if question.reach:
+        return reached(question, question.reach, grader, hidden)
+    if answer is None or (isinstance(answer, str) and not answer.strip()):
+        return [Result(question.id, 0, question.points, "no answer")]
+    right, why = JUDGES[question.kind](getattr(question, question.kind), answer, grader)
+    return [Result(question.id, question.points if right else 0, question.points, why)]
+
+
+def counted(asked: Count, answer: Any, grader: Grader) -> tuple[bool, str]:
+    """A number of parameters; the right one is not told."""
+    if type(answer) is not int:
+        return False, f"got {short(answer)}, where a whole number was expected"
+    stack = grader.stack(asked.variant)
+    layers = stack if asked.layer is None else [stack[int(asked.layer)]]
+    right = sum(count for _, layer, shape in layers for _, count in layer.parameters(shape))
+    return answer == right, f"{answer:,} is {'right' if answer == right else 'another number'}"
+
+
+def scored(asked: Score, answer: Any, grader: Grader) -> tuple[bool, str]:
+    """A claimed accuracy, or a gap of two."""
+    if type(answer) not in (int, float) or not -1 <= answer <= 1:
+        return False, f"got {short(answer)}, where a share from 0 to 1 was expected, such as 0.9137"
+    return honest(grader, asked.variant, asked.of, float(answer))
+
+
+def compared(asked: Better, answer: Any, grader: Grader) -> tuple[bool, str]:
+    """Which of two variants has the larger figure, seed by seed."""
+    if answer not in (allowed := (asked.a, asked.b, NEITHER)):
+        return False, f"got {short(answer)}, where one of {', '.join(allowed)} was expected"
+    difference = grader.runs(asked.a).figures(asked.of) - grader.runs(asked.b).figures(asked.of)
+    low, high = interval(difference, CONFIDENCE)
+    right = asked.a if low > 0 else asked.b if high < 0 else NEITHER
+    told = f"{asked.a} less {asked.b} is {low:+.4f} to {high:+.4f}".replace("-", "−")
+    return answer == right, f"{answer} is {'right' if answer == right else 'not what came out'}: {told}"
+
+
+def reached(question: Question, asked: Reach, grader: Grader, hidden: bool) -> list[Result]:
+    """Whether a student's own variant comes up to a goal: unless its whole interval over seeds lies below."""
+    results = [(question.id, question.points, False)]
+    if hidden and asked.hidden:
+        results.append((f"{question.id}_hidden", asked.hidden, True))
+    found = []
+    for name, points, elsewhere in results:
+        try:
+            right, why = goal(asked, grader, elsewhere)
+        except UserError as error:
+            right, why = False, str(error).splitlines()[0]
+        found.append(Result(name, points if right else 0, points, why, elsewhere))
+    return found
+
+
+def goal(asked: Reach, grader: Grader, hidden: bool) -> tuple[bool, str]:
+    if grader.untouched(asked.variant):
+        return False, f"{asked.variant} is as it was handed out"
+    count = sum(count for _, layer, shape in grader.stack(asked.variant) for _, count in layer.parameters(shape))
+    epochs = grader.settings(asked.variant)["epochs"] * grader.settings(asked.variant).get("phases", 1)
+    for got, limit, what in ((count, asked.parameters, "parameters"), (epochs, asked.epochs, "epochs")):
+        if got > limit:
+            return False, f"{asked.variant} has {got:,} {what}; allowed: {limit:,}"
+    values = grader.runs(asked.variant, hidden=hidden).figures("test")
+    low, high = interval(values, CONFIDENCE)
+    where = "images that nobody had seen" if hidden else "the test images"
+    told = f"{asked.variant} has {low:.4f} – {high:.4f} on {where}, over {len(values)} seeds of the grader's"
+    return high >= asked.at_least, f"{told}; the goal is {asked.at_least:g}"
+
+
+def written(asked: Words, answer: Any, grader: Grader) -> tuple[bool, str]:
+    """Words, counted; a person reads them."""
+    count = len(str(answer).split()) if isinstance(answer, str) else 0
+    return count >= asked.at_least, f"{count} words of {asked.at_least}; your teacher reads them"
+
+
+JUDGES: dict[str, Callable[[Any, Any, Grader], tuple[bool, str]]] = {
+    "count": counted, "score": scored, "better": compared, "words": written,
+}  # fmt: skip
+
+
+def short(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) < 60 else text[:57] + "…"
