@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import os
 import secrets
+from collections.abc import Iterator
 from pathlib import Path
 
 import yaml
 
 from replica.commands import overview
 from replica.commands.assignment import declaration, starter
-from replica.commands.assignment.submission import STUDENT, student_of
+from replica.commands.assignment.submission import STUDENT, mapping, student_of
 from replica.common import parameters
 from replica.common.errors import UserError
 from replica.schema import check
@@ -61,7 +62,7 @@ def hide(name: str, file: Path) -> None:
     stem, chapter = declaration.chapter(name)
     variants = declaration.deal(stem, chapter, "").params["variants"].values()
     facts = check.datasets({**parameters.declared(), "variants": {}, "searches": {}})
-    drawn = {}
+    drawn: dict[str, dict[str, int]] = {}
     for dataset in dict.fromkeys(entry["data"]["dataset"] for entry in variants):
         check.require(stem, dataset, facts, "dataset")
         keys = [key for key in DRAWN if hasattr(facts[dataset], key)]
@@ -103,3 +104,22 @@ def grade(name: str, folders: list[Path], student: str, hidden: Path | None, for
         for folder, each in zip(folders, grades, strict=True):
             table.add_row(str(folder), each.student or "–", f"{each.points:g}", f"{each.most:g}", each.status)
         overview.console().print(table)
+        for line in alike(chapter, folders, [each.student for each in grades]):
+            print(f"look closer: {line}")
+
+
+def alike(chapter: declaration.Chapter, folders: list[Path], students: list[str]) -> Iterator[str]:
+    """Submissions that are of one name, or answer a question in the same words."""
+    seen: dict[tuple[str, str], Path] = {}
+    for folder, student in zip(folders, students, strict=True):
+        try:
+            answers = mapping(folder, "answers.yaml")
+        except UserError:
+            answers = {}
+        written = {each.id: answers.get(each.id) for each in chapter.questions if each.words}
+        said = {key: " ".join(text.lower().split()) for key, text in written.items() if isinstance(text, str)}
+        for key in {"student": student, **said}.items():
+            if key[1] and (other := seen.setdefault(key, folder)) != folder:
+                yield f"{other} and {folder}: " + (
+                    f"both of {student}" if key[0] == "student" else f"{key[0]} word for word"
+                )

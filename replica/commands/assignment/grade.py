@@ -10,7 +10,7 @@ from typing import Any
 
 from replica.commands.assignment import rerun
 from replica.commands.assignment.declaration import Assignment, Hidden, Question
-from replica.commands.assignment.judge import Result, honest, judge
+from replica.commands.assignment.judge import Result, honest, judge, share
 from replica.commands.assignment.submission import Submission, claimed, flat, read, recorded, within
 from replica.common import parameters
 from replica.common.errors import UserError
@@ -133,13 +133,11 @@ def grade(assignment: Assignment, folder: Path, hidden: Hidden | None = None) ->
     results = [result for question in questions for result in judged(question, found, grader)]
     answered = any(found.answers.get(question.id) is not None for question in questions)
     as_handed_out = flat(within(assignment.params, found.params)) == flat(assignment.params)
-    reasons = list(dict.fromkeys([*found.changed, *evidence(grader, questions)]))
-    if found.problems:
-        status = INCOMPLETE
-    elif not answered and as_handed_out:
-        status = UNTOUCHED
+    if not answered and as_handed_out:
+        status, reasons = UNTOUCHED, []
     else:
-        status = LOOK if reasons else GRADED
+        reasons = list(dict.fromkeys([*found.changed, *evidence(grader, questions)]))
+        status = LOOK if reasons else INCOMPLETE if found.problems else GRADED
     notes = [*found.problems, *found.notes]
     seconds = time.perf_counter() - began
     return Grade(assignment.name, assignment.student, status, results, reasons, notes, seconds)
@@ -171,15 +169,15 @@ def evidence(grader: Grader, questions: list[Question]) -> Iterator[str]:
         if not fair:
             yield f"metrics/{variant}.json: {why}"
     for question in questions:
-        answer = found.answers.get(question.id)
-        if not question.score or type(answer) not in (int, float):
+        claim = share(found.answers.get(question.id))
+        if not question.score or claim is None:
             continue
         theirs = claimed(found, question.score.variant)
-        if theirs and abs(answer - theirs[question.score.of]) > APART:
+        if theirs and abs(claim - theirs[question.score.of]) > APART:
             has = f"metrics/{question.score.variant}.json has {theirs[question.score.of]:.4f}"
-            yield f"answers.yaml: {question.id}: {answer:.4f}, where the submission's own {has}"
+            yield f"answers.yaml: {question.id}: {claim:.4f}, where the submission's own {has}"
         try:
-            fair, why = honest(grader, question.score.variant, question.score.of, float(answer))
+            fair, why = honest(grader, question.score.variant, question.score.of, claim)
         except UserError:
             continue
         if not fair:

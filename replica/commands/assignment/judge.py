@@ -114,9 +114,16 @@ def counted(asked: Count, answer: Any, grader: Grader) -> tuple[bool, str]:
 
 def scored(asked: Score, answer: Any, grader: Grader) -> tuple[bool, str]:
     """A claimed accuracy, or a gap of two."""
-    if type(answer) not in (int, float) or not -1 <= answer <= 1:
+    if (claim := share(answer)) is None:
         return False, f"got {short(answer)}, where a share from 0 to 1 was expected, such as 0.9137"
-    return honest(grader, asked.variant, asked.of, float(answer))
+    return honest(grader, asked.variant, asked.of, claim)
+
+
+def share(answer: Any) -> float | None:
+    """An answer as an accuracy or the difference of two, where it is one."""
+    if isinstance(answer, bool) or not isinstance(answer, int | float):
+        return None
+    return float(answer) if -1 <= answer <= 1 else None
 
 
 def compared(asked: Better, answer: Any, grader: Grader) -> tuple[bool, str]:

@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+import replica
 from replica.common import arrays, kernels, parameters
 from replica.common.errors import UserError
 from replica.datasets import checks, kinds, processed
@@ -108,7 +109,10 @@ def runs(title: str, settings: dict[str, Any], declared: Any, exact: bool, secon
 def train(job: dict[str, Any], seconds: int) -> None:
     """Run `worker` on a job in a process of its own, whose time is limited; raises what `runs` does."""
     kept = {key: value for key, value in os.environ.items() if key not in kernels.ONEDNN}
-    command = [sys.executable, "-m", "replica.commands.assignment.worker"]
+    places = [str(Path(replica.__file__).parents[1]), *filter(None, kept.get("PYTHONPATH", "").split(os.pathsep))]
+    kept["PYTHONPATH"] = os.pathsep.join(places)
+    # -P: the working folder may be a student's, and no module of it is imported.
+    command = [sys.executable, "-P", "-m", "replica.commands.assignment.worker"]
     try:
         done = subprocess.run(
             command, input=json.dumps(job), env=kept, capture_output=True, text=True, timeout=seconds, check=False

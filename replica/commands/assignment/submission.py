@@ -21,7 +21,10 @@ from replica.common.errors import UserError
 
 STUDENT = re.compile(r"[\w.@+-]{1,80}")
 LARGEST = 2_000_000  # bytes of a file
-RESULTS = ("metrics", "plots", "report", "live", "data", "models", "timings", ".git", ".dvc/cache", ".dvc/tmp")
+LEFT = (  # not looked into: what runs leave, and what a course or a person puts beside
+    *("metrics", "plots", "report", "live", "data", "models", "timings", ".dvc/cache", ".dvc/tmp"),
+    *(".git", ".github", ".venv"),
+)
 SHOWN = 6
 
 
@@ -123,8 +126,9 @@ def within(handed_out: Mapping[str, Any], params: Mapping[str, Any]) -> dict[str
     found: dict[str, Any] = {}
     for section, entries in handed_out.items():
         declared = params.get(section)
-        shared = isinstance(declared, Mapping) and section in ("networks", "variants")
-        found[section] = {key: declared[key] for key in entries if key in declared} if shared else declared
+        if isinstance(declared, Mapping) and section in ("networks", "variants"):
+            declared = {key: declared[key] for key in entries if key in declared}
+        found[section] = declared
     return found
 
 
@@ -151,7 +155,7 @@ def ignored(folder: Path, made: Mapping[str, str]) -> list[str]:
     for here, folders, files in os.walk(folder):
         place = Path(here).relative_to(folder)
         links = [name for name in folders if Path(here, name).is_symlink()]
-        folders[:] = [name for name in folders if (place / name).as_posix() not in RESULTS and name != "__pycache__"]
+        folders[:] = [name for name in folders if (place / name).as_posix() not in LEFT and name != "__pycache__"]
         for file in sorted(Path(here, name) for name in (*files, *links)):
             name = file.relative_to(folder).as_posix()
             if file.is_symlink():
