@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import sys
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -26,8 +27,11 @@ SOLVED: dict[str, dict[str, Any]] = {
 }
 
 
+chapter = cache(declaration.chapter)
+
+
 def assigned(name: str, student: str = STUDENT) -> declaration.Assignment:
-    return declaration.deal(*declaration.chapter(name), student)
+    return declaration.deal(*chapter(name), student)
 
 
 def settled(name: str, variant: str) -> dict[str, Any]:

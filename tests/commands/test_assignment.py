@@ -372,17 +372,17 @@ def test_a_teacher_s_mistake_is_one_line(tmp_path, call, why):
 OWN_CHAPTER = """
 title: One of my own
 source: nothing
-about: A tiny one.
+about: A tiny one, of points.
 may_change: [variants.mine]
 params: |
   training: {kernels: portable}
   networks:
     line:
       optimizer: {SGD: {learning_rate: $rate}}
-      layers: {'0': Flatten, '1': {Dense: {units: 10, activation: softmax}}}
+      layers: {'0': {Dense: {units: 2, activation: softmax}}}
   variants:
     mine:
-      data: {dataset: mnist_5k, train_examples: 40, validation: 0.2}
+      data: {dataset: spiral, validation: 0.2}
       network: line
       epochs: 1
       batch_size: 8
@@ -390,7 +390,7 @@ params: |
       rate: 0.1
 questions:
 - {id: figure, points: 1, text: How many?, score: {variant: mine}}
-- {id: goal, points: 1, text: Better., reach: {variant: mine, at_least: 0.05, parameters: 8000, epochs: 3, hidden: 1}}
+- {id: goal, points: 1, text: Better., reach: {variant: mine, at_least: 0.2, parameters: 8000, epochs: 3, hidden: 1}}
 """
 
 
@@ -398,7 +398,7 @@ def test_from_a_starter_to_a_grade_with_real_trainings_and_no_code_of_the_submis
     (tmp_path / "tiny.yaml").write_text(OWN_CHAPTER)
     folder = tmp_path / "ada"
     command.new(str(tmp_path / "tiny.yaml"), folder, "ada")
-    hidden = {"assignment": "tiny", "seeds": [5, 6, 7], "data": {"mnist_5k": {"split_seed": 3}}}
+    hidden = {"assignment": "tiny", "seeds": [5, 6, 7], "data": {"spiral": {"noise": 0.2, "seed": 3}}}
     write(tmp_path / "hidden.yaml", hidden)
     given = folder / "params.yaml"
     given.write_text(given.read_text().replace("epochs: 1", "epochs: 2"))
@@ -419,6 +419,19 @@ def test_from_a_starter_to_a_grade_with_real_trainings_and_no_code_of_the_submis
     assert found["goal"]["score"] == 1 and found["goal_hidden"]["score"] == 1
     assert found["goal"]["output"] != found["goal_hidden"]["output"]
     assert not (tmp_path / "caught").exists() and "stages/train.py (changed)" in results["output"]
+
+
+def test_a_training_too_long_or_gone_wrong_is_one_line_and_the_next_has_a_process_of_its_own(tmp_path):
+    worker = rerun.Worker()
+    job = {"title": "mine", "settings": {"kernels": "none"}, "folder": str(tmp_path / "m"), "data": str(tmp_path)}
+    with pytest.raises(UserError, match="takes longer than 0 seconds, and was stopped"):
+        worker.train(job, 0)
+    assert worker.process is None
+    with pytest.raises(UserError, match="kernels: got 'none'"):
+        worker.train(job, 60)
+    worker.process.kill()
+    with pytest.raises(UserError, match="ended with status -9"):
+        worker.train(job, 60)
 
 
 @pytest.mark.long

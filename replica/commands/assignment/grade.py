@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -56,6 +57,7 @@ class Grader:
         self.datasets = {False: rerun.facts({}), True: rerun.facts(hidden.data if hidden else {})}
         self.trained: dict[Any, rerun.Runs | UserError] = {}
 
+    @cached_property
     def declared(self) -> dict[str, Any]:
         """params.yaml with the entries that are the student's own; the others, and what is missing, as handed out."""
         joined: dict[str, Any] = {**self.assignment.params, "datasets": self.datasets[False][0]}
@@ -67,9 +69,14 @@ class Grader:
             joined[section] = {**theirs, **{name: handed_out[name] for name in handed_out if name not in own}}
         return joined
 
+    @cached_property
+    def known(self) -> dict[str, Any]:
+        """The datasets, once the sections of what is declared have been checked."""
+        return check.datasets(self.declared)
+
     def untouched(self, variant: str) -> bool:
         """Whether a variant and its network are as they were handed out."""
-        mine, handed_out = self.declared(), self.assignment.params
+        mine, handed_out = self.declared, self.assignment.params
         entry = mine["variants"].get(variant)
         network = entry.get("network") if isinstance(entry, dict) else None
         pairs = (("variants", variant), ("networks", network))
@@ -83,15 +90,15 @@ class Grader:
         UserError
             Where it is not what params.yaml may declare, or changes what is not the student's to change.
         """
-        declared = self.declared()
+        declared = self.declared
         if wrong := [line for line in self.found.changed if line.startswith(f"params.yaml: variants.{variant}.")]:
             raise UserError(wrong[0])
-        return check.check_variant(declared, variant, check.datasets(declared))
+        return check.check_variant(declared, variant, self.known)
 
     def settings(self, variant: str) -> dict[str, Any]:
         """A variant, settled, with portable kernels; raises what `stack` does."""
         self.stack(variant)
-        return {**parameters.variant(self.declared(), variant), "kernels": "portable"}
+        return {**parameters.variant(self.declared, variant), "kernels": "portable"}
 
     def runs(self, variant: str, seeds: list[int] | None = None, hidden: bool = False) -> rerun.Runs:
         """A variant trained: with the grader's seeds, or these; on the teacher's images, if `hidden`.

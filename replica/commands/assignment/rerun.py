@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import atexit
 import hashlib
 import json
 import os
+import select
 import shutil
 import subprocess
 import sys
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -106,22 +109,53 @@ def runs(title: str, settings: dict[str, Any], declared: Any, exact: bool, secon
     return Runs(accuracy["train"], accuracy["test"], len(labels["test"]))
 
 
-def train(job: dict[str, Any], seconds: int) -> None:
-    """Run `worker` on a job in a process of its own, whose time is limited; raises what `runs` does."""
-    kept = {key: value for key, value in os.environ.items() if key not in kernels.ONEDNN}
-    places = [str(Path(replica.__file__).parents[1]), *filter(None, kept.get("PYTHONPATH", "").split(os.pathsep))]
-    kept["PYTHONPATH"] = os.pathsep.join(places)
-    # -P: the working folder may be a student's, and no module of it is imported.
-    command = [sys.executable, "-P", "-m", "replica.commands.assignment.worker"]
-    try:
-        done = subprocess.run(
-            command, input=json.dumps(job), env=kept, capture_output=True, text=True, timeout=seconds, check=False
+class Worker:
+    """A process that trains one job after the other, so that TensorFlow is loaded once for all of them."""
+
+    process: subprocess.Popen[str] | None = None
+
+    def train(self, job: dict[str, Any], seconds: int) -> None:
+        """Have a job trained, and be there for the next; raises what `runs` does."""
+        process = self.process = self.process or self.start()
+        assert process.stdin and process.stdout
+        with suppress(BrokenPipeError):  # it has died; its silence says so below
+            process.stdin.write(json.dumps(job) + "\n")
+            process.stdin.flush()
+        ready, _, _ = select.select([process.stdout], [], [], seconds)
+        said = process.stdout.readline() if ready else ""
+        if not said:
+            self.stop()
+            why = (
+                f"its training ended with status {process.returncode}"
+                if ready
+                else (f"its training takes longer than {seconds} seconds, and was stopped")
+            )
+            raise UserError(f"{job['title']}: {why}")
+        if problem := json.loads(said):
+            raise UserError(problem)
+
+    def start(self) -> subprocess.Popen[str]:
+        kept = {key: value for key, value in os.environ.items() if key not in kernels.ONEDNN}
+        places = [str(Path(replica.__file__).parents[1]), *filter(None, kept.get("PYTHONPATH", "").split(os.pathsep))]
+        atexit.register(self.stop)
+        return subprocess.Popen(
+            # -P: the working folder may be a student's, and no module of it is imported.
+            [sys.executable, "-P", "-m", "replica.commands.assignment.worker"],
+            env={**kept, "PYTHONPATH": os.pathsep.join(places)},
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            text=True,
         )
-    except subprocess.TimeoutExpired:
-        raise UserError(f"{job['title']}: its training takes longer than {seconds} seconds, and was stopped") from None
-    if done.returncode:
-        lines = done.stderr.strip().splitlines() or [f"its training ended with status {done.returncode}"]
-        raise UserError(f"{job['title']}: {lines[-1].removeprefix('error: ')[:300]}")
+
+    def stop(self) -> None:
+        if self.process:
+            self.process.kill()
+            self.process.communicate()
+            self.process = None
+
+
+train = Worker().train
 
 
 def digest(value: dict[str, Any]) -> str:
