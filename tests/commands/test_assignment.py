@@ -34,10 +34,10 @@ def recorded(monkeypatch):
     asked = []
 
     def train(self, variant, seeds, hidden):
-        name = self.assignment.name
-        asked.append(key(name, variant, GRADER if list(seeds) == SEEDS else seeds, hidden))
-        wrong = {each: self.settings(variant)[each] for each in ("layers", "epochs", "optimizer", "batch_size")}
+        name, settings = self.assignment.name, self.settings(variant)
+        wrong = {each: settings[each] for each in ("layers", "epochs", "optimizer", "batch_size")}
         assert wrong == {each: settled(name, variant)[each] for each in wrong}, "not what was recorded"
+        asked.append(key(name, variant, GRADER if list(seeds) == SEEDS else seeds, hidden))
         return rerun.Runs(**RECORDED[asked[-1]])
 
     monkeypatch.setattr(Grader, "train", train)
@@ -130,6 +130,7 @@ def test_a_lazy_one_has_none_and_nothing_is_trained_for_it(tmp_path, name, recor
     found = grade(assigned(name), folder, kept(name))
     assert (found.status, found.points, found.reasons, recorded) == ("untouched", 0, [], [])
     assert {result.why for result in found.results} == {"no answer", "mine is as it was handed out"}
+    assert not any(result.right for result in found.results)
     prose = put(tmp_path, name, {"why": PROSE, "too_small": PROSE, "time_or_accuracy": PROSE}, assigned(name).params)
     assert grade(assigned(name), prose, kept(name)).points == 0, "words alone are a person's to mark"
 
@@ -207,28 +208,21 @@ def test_a_neighbour_s_answers_do_not_fit(tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize(
-    "path, value, points, why",
+    "path, value, why",
     [
-        ("variants.mine.units", 400, 0, "mine has 478,410 parameters; allowed: 80,000"),
-        ("variants.mine.epochs", 41, 0, "mine has 41 epochs; allowed: 40"),
-        ("variants.mine.data.validation", "test", 0, "variants.mine.data.validation: got 'test'"),
-        ("variants.mine.data.train_examples", 10**9, 0, "variants.mine.data.train_examples: got 1000000000"),
-        ("variants.mine.seeds", 1, 0, "variants.mine.seeds: got 1"),
-        ("networks.mine.layers.0", "os.system", 0, "got 'os.system', no layer of that name"),
-        (
-            "networks.mine.optimizer",
-            {"SGD": {"learning_rate": "$units", "momentum": "$learning_rate", "x": 1}},
-            0,
-            "SGD.x: unknown key",
-        ),
-        ("networks.mine", [1, 2], 0, "networks.mine: got [1, 2]"),
-        ("networks", None, 0, "params.yaml: networks: missing"),
-        ("variants", "x", 0, "params.yaml: variants: missing"),
+        ("variants.mine.units", 400, "mine has 478,410 parameters; allowed: 80,000"),
+        ("variants.mine.epochs", 41, "mine has 41 epochs; allowed: 40"),
+        ("variants.mine.data.validation", "test", "variants.mine.data.validation: got 'test'"),
+        ("variants.mine.data.train_examples", 10**9, "variants.mine.data.train_examples: got 1000000000"),
+        ("variants.mine.seeds", 1, "variants.mine.seeds: got 1"),
+        ("networks.mine.layers.0", "os.system", "got 'os.system', no layer of that name"),
+        ("networks.mine.optimizer.SGD", {"learning_rate": "$learning_rate", "x": 1}, "SGD.x: unknown key"),
+        ("networks.mine", [1, 2], "networks.mine: got [1, 2]"),
+        ("networks", None, "params.yaml: networks: missing"),
+        ("variants", "x", "params.yaml: variants: missing"),
     ],
 )
-def test_what_is_declared_is_held_to_the_task_and_the_schema_before_it_trains(
-    tmp_path, recorded, path, value, points, why
-):
+def test_what_is_declared_is_held_to_the_task_and_the_schema_before_it_trains(tmp_path, recorded, path, value, why):
     params = solved("dense")
     *above, last = path.split(".")
     place = params
@@ -236,8 +230,11 @@ def test_what_is_declared_is_held_to_the_task_and_the_schema_before_it_trains(
         place = place[each]
     place[last] = value
     folder = put(tmp_path, "dense", {"student": STUDENT}, params)
+    file = folder / "metrics/mine.json"
+    file.parent.mkdir()
+    file.write_text('{"params_total": 1, "test": {"accuracy": 0.99}, "train": {"accuracy": 1.0}}')
     found = grade(assigned("dense"), folder, None)
-    assert by_id(found)["goal"].points == points and why in by_id(found)["goal"].why
+    assert by_id(found)["goal"].points == 0 and why in by_id(found)["goal"].why
     assert recorded == []
 
 

@@ -36,7 +36,7 @@ def gradescope(grade: Grade) -> str:
             "name": result.id,
             "score": result.points,
             "max_score": result.most,
-            "status": "passed" if result.points == result.most else "failed",
+            "status": "passed" if result.right else "failed",
             "output": result.why,
             "output_format": "text",
             "visibility": "after_published" if result.hidden else "visible",
@@ -64,7 +64,7 @@ def github(grade: Grade) -> str:
     tests = [
         {
             "name": result.id,
-            "status": "pass" if result.points == result.most else "fail",
+            "status": "pass" if result.right else "fail",
             "score": result.points,
             "message": result.why,
             "test_code": "",

@@ -96,9 +96,21 @@ class Grader:
         return check.check_variant(declared, variant, self.known)
 
     def settings(self, variant: str) -> dict[str, Any]:
-        """A variant, settled, with portable kernels; raises what `stack` does."""
-        self.stack(variant)
-        return {**parameters.variant(self.declared, variant), "kernels": "portable"}
+        """A variant, settled, with portable kernels.
+
+        Raises
+        ------
+        UserError
+            What `stack` does, and where it is past the limits of a goal that is asked of it.
+        """
+        count = sum(count for _, layer, shape in self.stack(variant) for _, count in layer.parameters(shape))
+        found = {**parameters.variant(self.declared, variant), "kernels": "portable"}
+        epochs = found["epochs"] * found.get("phases", 1)
+        for goal in (each.reach for each in self.assignment.chapter.questions if each.reach):
+            for got, limit, what in ((count, goal.parameters, "parameters"), (epochs, goal.epochs, "epochs")):
+                if goal.variant == variant and got > limit:
+                    raise UserError(f"{variant} has {got:,} {what}; allowed: {limit:,}")
+        return found
 
     def runs(self, variant: str, seeds: list[int] | None = None, hidden: bool = False) -> rerun.Runs:
         """A variant trained: with the grader's seeds, or these; on the teacher's images, if `hidden`.
@@ -155,7 +167,7 @@ def judged(question: Question, found: Submission, grader: Grader) -> list[Result
     try:
         return judge(question, found.answers.get(question.id), grader, bool(grader.hidden and grader.hidden.data))
     except UserError as error:
-        return [Result(question.id, 0, question.points, str(error).splitlines()[0])]
+        return [Result(question.id, False, question.points, str(error).splitlines()[0])]
 
 
 def evidence(grader: Grader, questions: list[Question]) -> Iterator[str]:
