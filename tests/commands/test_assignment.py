@@ -145,8 +145,9 @@ def test_a_cheating_one_is_found_out_by_runs_of_the_grader_s_own(tmp_path, name,
     found = grade(assigned(name), folder, kept(name))
     assert found.status == "look closer"
     assert by_id(found)[score.id].points == 0
-    assert f"{higher:.4f} lies outside" in by_id(found)[score.id].why
-    assert any(f"metrics/{score.score.variant}.json: {higher:.4f} lies outside" in each for each in found.reasons)
+    said = f"{higher:.4f} does not come out of {score.score.variant} as declared"
+    assert by_id(found)[score.id].why == said and "outside" in by_id(found)[score.id].detail
+    assert any(each.startswith(f"metrics/{score.score.variant}.json: {said}: outside") for each in found.reasons)
     assert found.points == found.most - score.points, "what is right in it has its points"
 
 
@@ -159,7 +160,7 @@ def test_an_honest_figure_outside_the_interval_is_held_to_its_own_seeds(tmp_path
     metrics(folder, "dense", "baseline", answer)
     write(folder / "answers.yaml", {**answered("dense"), "accuracy": round(answer, 4)})
     found = grade(assigned("dense"), folder, kept("dense"))
-    assert "lies outside" in by_id(found)["accuracy"].why and "its own seeds give it" in by_id(found)["accuracy"].why
+    assert f"its own seeds give {answer:.4f} here" in by_id(found)["accuracy"].detail
     assert by_id(found)["accuracy"].points == 2 and found.reasons == []
 
 
@@ -299,7 +300,10 @@ def test_gradescope_s_and_github_s_forms(tmp_path, recorded):
     assert results["score"] == sum(test["score"] for test in results["tests"]) == 11
     assert {test["visibility"] for test in results["tests"]} == {"visible", "after_published", "hidden"}
     (teacher,) = (test for test in results["tests"] if test["visibility"] == "hidden")
-    assert teacher["max_score"] == 0 and "answers.yaml: accuracy: 0.9900 lies outside" in teacher["output"]
+    assert teacher["max_score"] == 0 and "answers.yaml: accuracy: 0.9900 does not come out" in teacher["output"]
+    ours = f"{mean('dense', 'baseline'):.4f}"
+    shown = [test["output"] for test in results["tests"] if test["visibility"] == "visible"]
+    assert ours in teacher["output"] and ours not in "\n".join(shown), "no student is told the figure to hand in"
     assert "look closer" not in results["output"] and results["extra_data"]["status"] == "look closer"
     reported = json.loads(forms.github(found))
     assert (reported["version"], reported["status"], reported["max_score"]) == (1, "fail", 11)
@@ -412,7 +416,7 @@ def test_from_a_starter_to_a_grade_with_real_trainings_and_no_code_of_the_submis
     assert done.returncode == 0, done.stderr
     results = json.loads(done.stdout)
     found = {test["name"]: test for test in results["tests"]}
-    assert found["figure"]["score"] == 0 and "0.9300 lies outside" in found["figure"]["output"]
+    assert found["figure"]["score"] == 0 and "0.9300 does not come out" in found["figure"]["output"]
     assert found["goal"]["score"] == 1 and found["goal_hidden"]["score"] == 1
     assert found["goal"]["output"] != found["goal_hidden"]["output"]
     assert not (tmp_path / "caught").exists() and "stages/train.py (changed)" in results["output"]

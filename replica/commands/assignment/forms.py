@@ -15,7 +15,9 @@ def text(grade: Grade) -> str:
     who = f"{grade.assignment}, {grade.student}" if grade.student else grade.assignment
     lines = [f"{who}: {grade.points:g} of {grade.most:g} points, {grade.status} ({grade.seconds:.0f} s)"]
     width = max(len(result.id) for result in grade.results)
-    lines += [f"  {result.id:{width}}  {shown(result.points, result.most)}  {result.why}" for result in grade.results]
+    for result in grade.results:
+        detail = f": {result.detail}" if result.detail else ""
+        lines.append(f"  {result.id:{width}}  {shown(result.points, result.most)}  {result.why}{detail}")
     for title, of in (("look closer", grade.reasons), ("left aside", grade.notes)):
         lines += [f"{title}:", *(f"  {line}" for line in of)] if of else []
     return "\n".join(lines)

@@ -179,14 +179,14 @@ def evidence(grader: Grader, questions: list[Question]) -> Iterator[str]:
             continue
         try:
             ours = sum(count for _, layer, shape in grader.stack(variant) for _, count in layer.parameters(shape))
-            fair, why = honest(grader, variant, "test", theirs["test"])
+            verdict = honest(grader, variant, "test", theirs["test"])
         except UserError:
             continue
         if theirs["parameters"] != ours:
             got = f"{theirs['parameters']:,} parameters, where {variant} as it is declared has {ours:,}"
             yield f"metrics/{variant}.json: of a network of {got}"
-        if not fair:
-            yield f"metrics/{variant}.json: {why}"
+        if not verdict.right:
+            yield f"metrics/{variant}.json: {verdict}"
     for question in questions:
         claim = share(found.answers.get(question.id))
         if not question.score or claim is None:
@@ -196,8 +196,8 @@ def evidence(grader: Grader, questions: list[Question]) -> Iterator[str]:
             has = f"metrics/{question.score.variant}.json has {theirs[question.score.of]:.4f}"
             yield f"answers.yaml: {question.id}: {claim:.4f}, where the submission's own {has}"
         try:
-            fair, why = honest(grader, question.score.variant, question.score.of, claim)
+            verdict = honest(grader, question.score.variant, question.score.of, claim)
         except UserError:
             continue
-        if not fair:
-            yield f"answers.yaml: {question.id}: {why}"
+        if not verdict.right:
+            yield f"answers.yaml: {question.id}: {verdict}"

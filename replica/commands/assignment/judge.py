@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 from scipy import stats
@@ -39,12 +39,16 @@ class Grader(Protocol):
 
 @dataclass(frozen=True)
 class Result:
-    """One question, judged: whether it is right, the points it may give, and why; `hidden` until grades are out."""
+    """One question, judged: whether it is right, the points it may give, and why; `hidden` until grades are out.
+
+    `detail` is the teacher's: figures by which a student could hand in the right answer without having run anything.
+    """
 
     id: str
     right: bool
     most: float
     why: str
+    detail: str = ""
     hidden: bool = False
 
     @property
@@ -70,8 +74,19 @@ def interval(values: np.ndarray, share: float, further: int = 0) -> tuple[float,
     return float(low), float(high)
 
 
-def honest(grader: Grader, variant: str, of: str, claim: float) -> tuple[bool, str]:
-    """Whether a claimed mean over a variant's seeds may have come out, and why.
+class Verdict(NamedTuple):
+    """Whether an answer is right, why, and the detail that is the teacher's."""
+
+    right: bool
+    why: str
+    detail: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.why}: {self.detail}" if self.detail else self.why
+
+
+def honest(grader: Grader, variant: str, of: str, claim: float) -> Verdict:
+    """Whether a claimed mean over a variant's seeds may have come out.
 
     It lies in the interval over the grader's seeds; or else the very seeds that were claimed for are trained, and give
     it to within an image: of a hundred honest ones, one is outside.
@@ -81,11 +96,11 @@ def honest(grader: Grader, variant: str, of: str, claim: float) -> tuple[bool, s
     low, high = interval(runs.figures(of), HONEST, len(seeds))
     told = f"{low:.4f} – {high:.4f}, the interval over {len(runs.test)} seeds of the grader's"
     if low - slack <= claim <= high + slack:
-        return True, f"{claim:.4f} lies within {told}"
+        return Verdict(True, f"{claim:.4f} comes out", f"within {told}")
     own = float(grader.runs(variant, seeds).figures(of).mean())
-    if abs(own - claim) <= slack:
-        return True, f"{claim:.4f} lies outside {told}, and its own seeds give it here, too"
-    return False, f"{claim:.4f} lies outside {told}; its own seeds give {own:.4f} here"
+    detail = f"outside {told}; its own seeds give {own:.4f} here"
+    fair = abs(own - claim) <= slack
+    return Verdict(fair, f"{claim:.4f} {'comes' if fair else 'does not come'} out of {variant} as declared", detail)
 
 
 def judge(question: Question, answer: Any, grader: Grader, hidden: bool) -> list[Result]:
@@ -102,24 +117,24 @@ def judge(question: Question, answer: Any, grader: Grader, hidden: bool) -> list
         return reached(question, question.reach, grader, hidden)
     if answer is None or (isinstance(answer, str) and not answer.strip()):
         return [Result(question.id, False, question.points, "no answer")]
-    right, why = JUDGES[question.kind](getattr(question, question.kind), answer, grader)
-    return [Result(question.id, right, question.points, why)]
+    found = JUDGES[question.kind](getattr(question, question.kind), answer, grader)
+    return [Result(question.id, found.right, question.points, found.why, found.detail)]
 
 
-def counted(asked: Count, answer: Any, grader: Grader) -> tuple[bool, str]:
+def counted(asked: Count, answer: Any, grader: Grader) -> Verdict:
     """A number of parameters; the right one is not told."""
     if type(answer) is not int:
-        return False, f"got {short(answer)}, where a whole number was expected"
+        return Verdict(False, f"got {short(answer)}, where a whole number was expected")
     stack = grader.stack(asked.variant)
     layers = stack if asked.layer is None else [stack[int(asked.layer)]]
     right = sum(count for _, layer, shape in layers for _, count in layer.parameters(shape))
-    return answer == right, f"{answer:,} is {'right' if answer == right else 'another number'}"
+    return Verdict(answer == right, f"{answer:,} is {'right' if answer == right else 'another number'}")
 
 
-def scored(asked: Score, answer: Any, grader: Grader) -> tuple[bool, str]:
+def scored(asked: Score, answer: Any, grader: Grader) -> Verdict:
     """A claimed accuracy, or a gap of two."""
     if (claim := share(answer)) is None:
-        return False, f"got {short(answer)}, where a share from 0 to 1 was expected, such as 0.9137"
+        return Verdict(False, f"got {short(answer)}, where a share from 0 to 1 was expected, such as 0.9137")
     return honest(grader, asked.variant, asked.of, claim)
 
 
@@ -130,15 +145,15 @@ def share(answer: Any) -> float | None:
     return float(answer) if -1 <= answer <= 1 else None
 
 
-def compared(asked: Better, answer: Any, grader: Grader) -> tuple[bool, str]:
+def compared(asked: Better, answer: Any, grader: Grader) -> Verdict:
     """Which of two variants has the larger figure, seed by seed."""
     if answer not in (allowed := (asked.a, asked.b, NEITHER)):
-        return False, f"got {short(answer)}, where one of {', '.join(allowed)} was expected"
+        return Verdict(False, f"got {short(answer)}, where one of {', '.join(allowed)} was expected")
     difference = grader.runs(asked.a).figures(asked.of) - grader.runs(asked.b).figures(asked.of)
     low, high = interval(difference, CONFIDENCE)
     right = asked.a if low > 0 else asked.b if high < 0 else NEITHER
-    told = f"{asked.a} less {asked.b} is {low:+.4f} to {high:+.4f}".replace("-", "−")
-    return answer == right, f"{answer} is {'right' if answer == right else 'not what came out'}: {told}"
+    detail = f"{asked.a} less {asked.b} is {low:+.4f} to {high:+.4f}".replace("-", "−")
+    return Verdict(answer == right, f"{answer} is {'right' if answer == right else 'not what came out'}", detail)
 
 
 def reached(question: Question, asked: Reach, grader: Grader, hidden: bool) -> list[Result]:
@@ -149,30 +164,30 @@ def reached(question: Question, asked: Reach, grader: Grader, hidden: bool) -> l
     found = []
     for name, points, elsewhere in results:
         try:
-            right, why = goal(asked, grader, elsewhere)
+            right, why, _ = goal(asked, grader, elsewhere)
         except UserError as error:
             right, why = False, str(error).splitlines()[0]
-        found.append(Result(name, right, points, why, elsewhere))
+        found.append(Result(name, right, points, why, hidden=elsewhere))
     return found
 
 
-def goal(asked: Reach, grader: Grader, hidden: bool) -> tuple[bool, str]:
+def goal(asked: Reach, grader: Grader, hidden: bool) -> Verdict:
     if grader.untouched(asked.variant):
-        return False, f"{asked.variant} is as it was handed out"
+        return Verdict(False, f"{asked.variant} is as it was handed out")
     values = grader.runs(asked.variant, hidden=hidden).figures("test")
     low, high = interval(values, CONFIDENCE)
     where = "images that nobody had seen" if hidden else "the test images"
     told = f"{asked.variant} has {low:.4f} – {high:.4f} on {where}, over {len(values)} seeds of the grader's"
-    return high >= asked.at_least, f"{told}; the goal is {asked.at_least:g}"
+    return Verdict(high >= asked.at_least, f"{told}; the goal is {asked.at_least:g}")
 
 
-def written(asked: Words, answer: Any, grader: Grader) -> tuple[bool, str]:
+def written(asked: Words, answer: Any, grader: Grader) -> Verdict:
     """Words, counted; a person reads them."""
     count = len(str(answer).split()) if isinstance(answer, str) else 0
-    return count >= asked.at_least, f"{count} words of {asked.at_least}; your teacher reads them"
+    return Verdict(count >= asked.at_least, f"{count} words of {asked.at_least}; your teacher reads them")
 
 
-JUDGES: dict[str, Callable[[Any, Any, Grader], tuple[bool, str]]] = {
+JUDGES: dict[str, Callable[[Any, Any, Grader], Verdict]] = {
     "count": counted, "score": scored, "better": compared, "words": written,
 }  # fmt: skip
 
