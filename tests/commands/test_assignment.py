@@ -239,6 +239,19 @@ def test_what_is_declared_is_held_to_the_task_and_the_schema_before_it_trains(tm
     assert recorded == []
 
 
+def test_a_variant_that_was_not_to_be_changed_is_judged_as_it_was_handed_out_and_named(tmp_path, recorded):
+    folder = good(tmp_path, "dense")
+    params = solved("dense")
+    params["variants"]["baseline"] |= {"epochs": 500, "units": 9999}
+    params["networks"]["dense"]["layers"]["1"] = "Nonsense"
+    params["variants"]["another"] = {"network": "none"}
+    write(folder / "params.yaml", params)
+    found = grade(assigned("dense"), folder, kept("dense"))
+    assert found.points == found.most and found.status == "look closer"
+    names = ["networks.dense.layers.1.Dense.activation", "variants.baseline.epochs", "variants.baseline.units"]
+    assert [name in each for name in names for each in found.reasons].count(True) == 3
+
+
 @pytest.mark.parametrize(
     "text",
     [
