@@ -424,15 +424,16 @@ def test_from_a_starter_to_a_grade_with_real_trainings_and_no_code_of_the_submis
     for name in ("sitecustomize.py", "replica/__init__.py", "keras.py", "stages/train.py", "stages/evaluate.py"):
         (theirs / name).parent.mkdir(exist_ok=True)
         (theirs / name).write_text(f"open({str(tmp_path / 'caught')!r}, 'w')\n")
-    words = ["assignment", "grade", "../tiny.yaml", "../theirs", "--hidden", "../hidden.yaml", "--format", "gradescope"]
-    done = subprocess.run([sys.executable, "-m", "replica", *words], cwd=folder, capture_output=True, text=True)
+    words = ["assignment", "grade", "../tiny.yaml", ".", "--hidden", "../hidden.yaml", "--format", "gradescope"]
+    program = str(Path(sys.executable).with_name("replica"))
+    done = subprocess.run([program, *words], cwd=theirs, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     results = json.loads(done.stdout)
     found = {test["name"]: test for test in results["tests"]}
     assert found["figure"]["score"] == 0 and "0.9300 does not come out" in found["figure"]["output"]
     assert found["goal"]["score"] == 1 and found["goal_hidden"]["score"] == 1
     assert found["goal"]["output"] != found["goal_hidden"]["output"]
-    assert not (tmp_path / "caught").exists() and "stages/train.py (changed)" in results["output"]
+    assert not (tmp_path / "caught").exists() and "keras.py (not part of the assignment)" in results["output"]
 
 
 def test_a_training_too_long_or_gone_wrong_is_one_line_and_the_next_has_a_process_of_its_own(tmp_path):
