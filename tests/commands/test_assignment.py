@@ -303,6 +303,7 @@ def test_several_are_graded_in_turn_and_compared(tmp_path, recorded, capsys):
     assert f"look closer: {folders[0]} and {folders[1]}: both of {STUDENT}" in said
     assert f"look closer: {folders[0]} and {folders[1]}: why word for word" in said
     assert "bob: 0 of 11 points, untouched" in said and said.count("look closer") == 2
+    assert max(map(len, said.partition("submission ")[0].splitlines())) <= 100
 
 
 def test_gradescope_s_and_github_s_forms(tmp_path, recorded):

@@ -22,12 +22,13 @@ DRAWN = ("split_seed", "seed")  # of a dataset: which images it has, and which o
 
 def listed() -> None:
     """Print the assignments that come with the project."""
-    table = overview.grid("assignment", ">points", ">questions", "title", "from")
+    table = overview.grid("assignment", ">points", "title", "from")
+    table.columns[-1].no_wrap = False  # the only one that gives way
     for name in declaration.names():
         _, chapter = declaration.chapter(name)
         points = sum(each.points + (each.reach.hidden if each.reach else 0) for each in chapter.questions)
-        table.add_row(name, f"{points:g}", str(len(chapter.questions)), chapter.title, chapter.source)
-    overview.console().print(table)
+        table.add_row(name, f"{points:g}", chapter.title, chapter.source)
+    overview.console().print(table, width=min(overview.console().width, overview.WIDTH))
 
 
 def new(name: str, folder: Path, student: str) -> None:

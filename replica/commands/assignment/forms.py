@@ -3,28 +3,35 @@
 from __future__ import annotations
 
 import json
+import textwrap
 from typing import Any
 
+from replica.commands import overview
 from replica.commands.assignment.grade import LOOK, Grade
 
 FORMS = ("text", "gradescope", "github")
 
 
 def text(grade: Grade) -> str:
-    """For a teacher's terminal: all there is."""
+    """For a teacher's terminal, in 100 columns: all there is."""
     who = f"{grade.assignment}, {grade.student}" if grade.student else grade.assignment
     lines = [f"{who}: {grade.points:g} of {grade.most:g} points, {grade.status} ({grade.seconds:.0f} s)"]
     width = max(len(result.id) for result in grade.results)
     for result in grade.results:
+        start = f"  {result.id:{width}}  {shown(result.points, result.most):7}  "
         detail = f": {result.detail}" if result.detail else ""
-        lines.append(f"  {result.id:{width}}  {shown(result.points, result.most)}  {result.why}{detail}")
+        lines.append(wrapped(result.why + detail, start, " " * len(start)))
     for title, of in (("look closer", grade.reasons), ("left aside", grade.notes)):
-        lines += [f"{title}:", *(f"  {line}" for line in of)] if of else []
+        lines += [f"{title}:", *(wrapped(line, "  ", "    ") for line in of)] if of else []
     return "\n".join(lines)
 
 
+def wrapped(line: str, start: str, others: str) -> str:
+    return textwrap.fill(line, overview.WIDTH, initial_indent=start, subsequent_indent=others, break_on_hyphens=False)
+
+
 def shown(points: float, most: float) -> str:
-    return f"{points:g} of {most:g}" if most else "–" + " " * 5
+    return f"{points:g} of {most:g}" if most else "–"
 
 
 def gradescope(grade: Grade) -> str:
