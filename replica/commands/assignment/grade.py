@@ -54,7 +54,8 @@ class Grader:
     def __init__(self, assignment: Assignment, found: Submission, hidden: Hidden | None) -> None:
         self.assignment, self.found, self.hidden = assignment, found, hidden
         self.seeds = hidden.seeds if hidden else SEEDS
-        self.datasets = {False: rerun.facts({}), True: rerun.facts(hidden.data if hidden else {})}
+        plain = rerun.facts({})
+        self.datasets = {False: plain, True: rerun.facts(hidden.data) if hidden else plain}
         self.trained: dict[Any, rerun.Runs | UserError] = {}
 
     @cached_property

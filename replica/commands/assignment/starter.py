@@ -41,13 +41,13 @@ def files(assignment: Assignment, root: Path = Path()) -> dict[str, str]:
     """
     try:
         found = {name: (root / name).read_text() for name in COPIED}
-        pipeline = yaml.safe_load((root / "dvc.yaml").read_text())
+        pipeline = parameters.read(root / "dvc.yaml")
         stages = {name: pipeline["stages"][name] for name in STAGES}
         for stage in stages.values():  # the library is installed, not part of the starter
             stage["do"]["deps"] = [name for name in stage["do"]["deps"] if not name.startswith("replica/")]
     except FileNotFoundError as error:
         raise UserError(f"{error.filename}: no such file; run from the project's root") from None
-    except (yaml.YAMLError, KeyError, TypeError):
+    except (KeyError, TypeError):
         raise UserError(f"{root / 'dvc.yaml'}: not the project's; `git restore dvc.yaml` brings it back") from None
     facts = parameters.read(root / "datasets.yaml")
     used = dict.fromkeys(entry["data"]["dataset"] for entry in assignment.params["variants"].values())
