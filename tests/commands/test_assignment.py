@@ -224,6 +224,7 @@ def test_a_neighbour_s_answers_do_not_fit(tmp_path, monkeypatch):
         ("variants.mine.seeds", 1, "variants.mine.seeds: got 1"),
         ("networks.mine.layers.0", "os.system", "got 'os.system', no layer of that name"),
         ("networks.mine.optimizer.SGD", {"learning_rate": "$learning_rate", "x": 1}, "SGD.x: unknown key"),
+        ("variants.mine.network", ["mine"], "variants.mine.network: got ['mine']"),
         ("networks.mine", [1, 2], "networks.mine: got [1, 2]"),
         ("networks", None, "params.yaml: networks: missing"),
         ("variants", "x", "params.yaml: variants: missing"),

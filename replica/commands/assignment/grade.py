@@ -79,7 +79,7 @@ class Grader:
         """Whether a variant and its network are as they were handed out."""
         mine, handed_out = self.declared, self.assignment.params
         entry = mine["variants"].get(variant)
-        network = entry.get("network") if isinstance(entry, dict) else None
+        network = str(entry.get("network")) if isinstance(entry, dict) else None
         pairs = (("variants", variant), ("networks", network))
         return all(flat(mine[section].get(name)) == flat(handed_out[section].get(name)) for section, name in pairs)
 
