@@ -6,14 +6,13 @@ images, so that grading is tested at its real size without minutes of training; 
 
 from __future__ import annotations
 
-import json
 import sys
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 from replica.commands.assignment import declaration, rerun, worker
-from replica.common import kernels, parameters
+from replica.common import files, kernels, parameters
 
 GOLDEN = Path(__file__).parent / "golden/assignments.json"
 STUDENT = "ada"
@@ -71,4 +70,4 @@ if __name__ == "__main__":
         runs = trained(*each)
         recorded[key(*each)] = {"train": runs.train, "test": runs.test, "images": runs.images}
         print(key(*each), runs.test, file=sys.stderr)
-    GOLDEN.write_text(json.dumps(recorded, indent=1) + "\n")
+    files.write_json(recorded, GOLDEN)
