@@ -16,6 +16,9 @@ app = typer.Typer(
     no_args_is_help=True, rich_markup_mode="markdown", pretty_exceptions_enable=False, help=__doc__, add_completion=True
 )
 
+assignment = typer.Typer(no_args_is_help=True, rich_markup_mode="markdown")
+app.add_typer(assignment, name="assignment", help="Exercises for a class: hand out, collect, grade (docs/class.md).")
+
 
 def complete(incomplete: str) -> list[str]:
     """The declared variants, for the shell's completion."""
@@ -327,6 +330,25 @@ def plots(
 
 
 @app.command()
+def clean(
+    names: Annotated[
+        list[str] | None,
+        typer.Argument(help="Variants or searches to begin anew; none: what is not declared.", autocompletion=complete),
+    ] = None,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Remove it; without, it is listed alone.")] = False,
+) -> None:
+    """List models, live files, seconds and figures that can go, with sizes and reasons; remove them only with --yes.
+
+    What git holds is never touched. Without names: of what is no longer declared, and what a command draws anew.
+
+    Examples: `replica clean`, `replica clean mnist_5k_mlp --yes`
+    """
+    from replica.commands import clean as cleaning
+
+    cleaning.clean(parameters.declared(), names or [], yes)
+
+
+@app.command()
 def seconds() -> None:
     """Record this machine's seconds of training in benchmarks/seconds.csv, for the page to show. Commit it on purpose.
 
@@ -352,6 +374,66 @@ def release() -> None:
 
     for file in [*badges.write(), crate.write()]:
         print(file)
+
+
+@assignment.command("list")
+def assignment_list() -> None:
+    """List the assignments that come with the project.
+
+    Example: `replica assignment list`
+    """
+    from replica.commands.assignment import command
+
+    command.listed()
+
+
+@assignment.command("new")
+def assignment_new(
+    name: Annotated[str, typer.Argument(help="An assignment, or the path of a YAML file of your own.")],
+    folder: Annotated[Path, typer.Argument(help="Where its starter repository is to be.")],
+    student: Annotated[str, typer.Option(help="Whom to deal numbers of their own; none: the same for all.")] = "",
+) -> None:
+    """Write an assignment's starter: a git and DVC repository with its questions, to hand out.
+
+    Examples: `replica assignment new dense ../ada --student ada`
+    """
+    from replica.commands.assignment import command
+
+    command.new(name, folder, student)
+
+
+@assignment.command("hide")
+def assignment_hide(
+    name: Annotated[str, typer.Argument(help="An assignment, or the path of a YAML file of your own.")],
+    file: Annotated[Path, typer.Argument(help="A new file, which you keep.")],
+) -> None:
+    """Draw the seeds and the images that the grader uses and students do not know.
+
+    Example: `replica assignment hide dense ../hidden.yaml`
+    """
+    from replica.commands.assignment import command
+
+    command.hide(name, file)
+
+
+@assignment.command("grade")
+def assignment_grade(
+    name: Annotated[str, typer.Argument(help="An assignment, or the path of a YAML file of your own.")],
+    submissions: Annotated[list[Path], typer.Argument(help="Folders as students handed them in.")],
+    student: Annotated[str, typer.Option(help="Whose it is; none: as its answers.yaml says.")] = "",
+    hidden: Annotated[Path | None, typer.Option(help="What `replica assignment hide` has drawn.")] = None,
+    form: Annotated[str, typer.Option("--format", help="text, gradescope or github.")] = "text",
+) -> None:
+    """Grade submissions: train what they declare, and hold what they claim to the interval over seeds.
+
+    A submission is read as data; none of its code is run. Exit status 0, whatever the grade.
+
+    Examples: `replica assignment grade dense ../ada --hidden ../hidden.yaml`,
+    `replica assignment grade dense . --format gradescope`
+    """
+    from replica.commands.assignment import command
+
+    command.grade(name, submissions, student, hidden, form)
 
 
 def check_all(declared: dict[str, Any]) -> None:

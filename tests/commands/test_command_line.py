@@ -8,9 +8,10 @@ from pathlib import Path
 import pytest
 from conftest import ROOT
 
-from replica.__main__ import app
+from replica.__main__ import app, assignment
 
 COMMANDS = [command.callback.__name__ for command in app.registered_commands]
+COMMANDS += [f"assignment {command.name}" for command in assignment.registered_commands]
 
 
 def replica(*words, **environment):
@@ -22,7 +23,7 @@ def replica(*words, **environment):
 
 @pytest.mark.parametrize("name", COMMANDS)
 def test_every_command_s_help_has_an_example_of_it(name):
-    text = " ".join(replica(name, "--help", COLUMNS="200").split())
+    text = " ".join(replica(*name.split(), "--help", COLUMNS="200").split())
     assert f"replica {name}" in text.partition("Example")[2]
 
 
