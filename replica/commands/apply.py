@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from replica.commands import restorable
 from replica.commands.compare.revisions import opened
-from replica.commands.sweep.workspace import git
+from replica.commands.git import git
 from replica.commands.verify.record import Record
 from replica.common.errors import UserError
 from replica.schema import check

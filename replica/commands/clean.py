@@ -12,7 +12,7 @@ from typing import Any
 from rich.text import Text
 
 from replica.commands import overview
-from replica.commands.sweep.workspace import git
+from replica.commands.git import git
 from replica.common import processes
 from replica.common.errors import UserError
 from replica.schema import check

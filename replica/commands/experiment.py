@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from replica.commands.git import git
 from replica.commands.repro import reproduce
 from replica.commands.sweep import workspace
 from replica.common.errors import UserError, nearest
@@ -46,8 +47,8 @@ def run(overrides: list[str], targets: list[str], name: str | None, check: Calla
     UserError
         Where an override is not understood, or the name is none or taken; and what `check` and `reproduce` raise.
     """
-    root = Path(workspace.git(Path(), "rev-parse", "--show-toplevel"))
-    base = workspace.git(root, "rev-parse", "HEAD")
+    root = Path(git(Path(), "rev-parse", "--show-toplevel"))
+    base = git(root, "rev-parse", "HEAD")
     name, ref = reference(base, name)
     with overridden(overrides) as files:
         check()
@@ -58,8 +59,8 @@ def run(overrides: list[str], targets: list[str], name: str | None, check: Calla
             return status
     made = workspace.snapshot(root, WRITTEN)
     message = ("-m", f"replica repro: {name}")
-    commit = workspace.git(root, *workspace.identity(root), "commit-tree", made.tree, "-p", base, *message)
-    workspace.git(root, "update-ref", ref, commit, "")
+    commit = git(root, *workspace.identity(root), "commit-tree", made.tree, "-p", base, *message)
+    git(root, "update-ref", ref, commit, "")
     print(f"experiment {name}; `replica experiments` lists it, `replica compare HEAD` says what it changed")
     return 0
 

@@ -9,7 +9,7 @@ from typing import Any
 import yaml
 
 from replica.commands.assignment.declaration import Assignment, Question
-from replica.commands.sweep.workspace import git
+from replica.commands.git import git
 from replica.common import parameters
 from replica.common.errors import UserError
 from replica.report.environment import environment

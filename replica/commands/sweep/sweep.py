@@ -16,6 +16,7 @@ from rich.console import Console
 from rich.table import Table
 
 from replica.commands import overview
+from replica.commands.git import git
 from replica.commands.sweep import overrides, workspace
 from replica.commands.sweep.space import parse
 from replica.commands.sweep.study import SAMPLERS, Study
@@ -99,7 +100,7 @@ def sweep(
         raise UserError(" ".join(str(error).split())) from error
     with Study(folder, space, sampler, seed, prune) as study:
         state = begin(root, study, console)
-        declared = yaml.load(workspace.git(root, "show", f"{state.tree}:params.yaml"), reader.Loader)
+        declared = yaml.load(git(root, "show", f"{state.tree}:params.yaml"), reader.Loader)
         status = Trials(root, cache, declared, study, state, study.count(trials), jobs or CPU_COUNT, console).run()
         ranked = study.ranked()
         tell(console, study, state)

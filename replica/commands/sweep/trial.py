@@ -16,6 +16,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from replica.commands.git import git
 from replica.commands.sweep import workspace
 from replica.commands.sweep.overrides import assign
 
@@ -63,7 +64,7 @@ def run(request: Request) -> None:
         for key, value in request.values.items():
             assign(declared, key, value)
     # now: once DVC has written git's index, git takes a file of the same size and second for unchanged
-    workspace.git(folder, "add", "params.yaml")
+    git(folder, "add", "params.yaml")
     target = f"train@{request.variant}"
     with Repo() as repo:
         for out in workspace.arrays(repo, request.dataset):

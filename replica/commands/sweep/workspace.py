@@ -6,14 +6,13 @@ a fifth of a second, and nothing in the user's folder is touched.
 
 from __future__ import annotations
 
-import os
 import shutil
-import subprocess
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
+from replica.commands.git import git
 from replica.common.errors import UserError
 
 if TYPE_CHECKING:
@@ -26,27 +25,6 @@ class Snapshot(NamedTuple):
 
     base: str
     tree: str
-
-
-def git(folder: Path, *words: str, **environment: str) -> str:
-    """Run git in a folder; return what it says.
-
-    Raises
-    ------
-    UserError
-        Where git refuses.
-    """
-    done = subprocess.run(
-        ["git", "-C", str(folder), *words],
-        env={**os.environ, **environment},
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    if done.returncode:
-        raise UserError(f"git {' '.join(words)}: {' '.join(done.stderr.split()) or done.returncode}")
-    return done.stdout.strip()
 
 
 def snapshot(root: Path, added: Sequence[str] = ("dvc.lock",)) -> Snapshot:

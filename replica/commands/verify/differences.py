@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from replica.commands.sweep.workspace import git
+from replica.commands.git import git
 from replica.commands.verify.record import Record
 from replica.common import files
 

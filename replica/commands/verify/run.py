@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from replica.commands.sweep.workspace import git
+from replica.commands.git import git
 from replica.commands.verify import differences, scratch, witnesses
 from replica.commands.verify.differences import Difference, Side
 from replica.commands.verify.record import Record

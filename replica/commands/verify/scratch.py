@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from replica.commands.git import git
 from replica.commands.sweep import workspace
 from replica.commands.verify.record import FETCHED, Record
 from replica.common import kernels
@@ -27,7 +28,7 @@ def clone(root: Path) -> Iterator[Path]:
     place.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix="verify-", dir=place, ignore_cleanup_errors=True) as folder:
         made = Path(folder, "clone")
-        head = workspace.git(root, "rev-parse", "HEAD")
+        head = git(root, "rev-parse", "HEAD")
         workspace.clone(root, made, workspace.Snapshot(head, f"{head}^{{tree}}"))
         # The project's own remotes and settings stay; its cache, and what a user's configuration says of it, do not.
         settings = (

@@ -9,7 +9,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from replica.commands.sweep.workspace import git
+from replica.commands.git import git
 from replica.commands.verify.record import Record
 from replica.common import files, kernels
 from replica.report.witnesses import FOLDER, SAME, parsed
