@@ -1,6 +1,6 @@
 # The words the README uses. `make` alone lists them.
 .DEFAULT_GOAL := help
-.PHONY: help setup sample repro test figures emulated law long lint lock
+.PHONY: help setup sample repro notebook test figures emulated law long lint lock
 PYTHON ?= python3
 BIN := .venv/bin
 # DVC starts the stages as `python -m …`: the environment's own comes first.
@@ -33,6 +33,10 @@ sample: setup ## Quick start: the whole pipeline on embedded real data, no netwo
 repro: setup ## The official run: every variant on MNIST and CIFAR-10
 	@replica repro
 	@replica table
+
+notebook: sample ## A first hour in Jupyter, after the quick start
+	@jupytext --quiet --to ipynb --update notebooks/*.py
+	@jupyter lab notebooks
 
 test: setup ## The tests
 	@python -m pytest
