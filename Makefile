@@ -64,7 +64,7 @@ emulated: setup ## The same bytes on three emulated CPUs, four minutes (needs qe
 law: setup ## What the check accepts, trains: 2,000 entries drawn from the schema, or EXAMPLES=100
 	@python -m pytest -m long -n0 tests/schema/test_law.py
 
-long: setup ## A hundred kills at random moments, twenty rounds of everything at once: hours
+long: setup .venv/.notebook ## A hundred kills at random moments, twenty rounds of everything at once: hours
 	@python -m pytest -m long -n0 -s
 
 cells: setup .venv/.notebook ## Every notebook from its first cell to its last, two minutes
