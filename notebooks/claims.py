@@ -207,8 +207,8 @@ figure, axis = plt.subplots(figsize=(6, 3))
 bins = np.linspace(98.2, 99.4, 61)
 for values, name in ((rerun, "the winner, run again"), (best, "the best of ten, as reported")):
     axis.hist(100 * values, bins, alpha=0.6, label=f"{name}: mean {values.mean():.2%}")
-axis.axvline(100 * true, ymax=0.75, color="black", linewidth=0.8)
-axis.set(xlabel="validation accuracy, %", ylabel="repetitions of 20,000", title="The winner's curse", ylim=(0, 2700))
+axis.axvline(100 * true, ymax=0.68, color="black", linewidth=0.8, label=f"what all ten are worth: {true:.2%}")
+axis.set(xlabel="validation accuracy, %", ylabel="repetitions of 20,000", title="The winner's curse", ylim=(0, 3000))
 axis.legend(fontsize=8)
 print(f"the rerun is lower in {np.mean(rerun < best):.0%} of repetitions")
 
