@@ -67,7 +67,7 @@ law: setup ## What the check accepts, trains: 2,000 entries drawn from the schem
 long: setup .venv/.notebook ## A hundred kills at random moments, twenty rounds of everything at once: hours
 	@python -m pytest -m long -n0 -s
 
-cells: setup .venv/.notebook ## Every notebook from its first cell to its last, two minutes
+cells: setup .venv/.notebook ## Every notebook from its first cell to its last: minutes
 	@python -m pytest -m long -n0 tests/docs/test_notebooks.py
 
 lint: setup ## Lint, format and types
