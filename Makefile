@@ -1,11 +1,13 @@
 # The words the README uses. `make` alone lists them.
 .DEFAULT_GOAL := help
-.PHONY: help setup sample repro test figures emulated law long lint lock
+.PHONY: help setup sample repro notebook test figures emulated law long cells lint lock
 PYTHON ?= python3
 BIN := .venv/bin
 # DVC starts the stages as `python -m …`: the environment's own comes first.
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 unexport PYTHONDONTWRITEBYTECODE
+COMPILE := uv pip compile --quiet --universal --generate-hashes --python-version 3.11 --no-emit-index-url \
+  --no-annotate --custom-compile-command "make lock"
 
 help: ## List the targets
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 10
@@ -34,6 +36,22 @@ repro: setup ## The official run: every variant on MNIST and CIFAR-10
 	@replica repro
 	@replica table
 
+notebook: sample .venv/.notebook $(patsubst %.py,%.ipynb,$(wildcard notebooks/*.py)) ## The notebooks in Jupyter, after the quick start
+	@jupyter lab --LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate $(LAB) notebooks
+
+# A notebook that is there has its user's answers in it.
+notebooks/%.ipynb: notebooks/%.py | .venv/.notebook
+	@if [ -e $@ ]; then echo "$@ is kept, though $< is newer; delete it to have it anew"; \
+	else jupytext --quiet --to ipynb --output $@ $<; fi
+
+.venv/.notebook: requirements-notebook.txt .venv/.done
+	@if command -v uv >/dev/null; then \
+	  uv pip install --quiet --require-hashes --compile-bytecode --python $(BIN)/python -r requirements-notebook.txt; \
+	else \
+	  $(BIN)/python -m pip install --quiet --require-hashes -r requirements-notebook.txt; \
+	fi
+	@touch $@
+
 test: setup ## The tests
 	@python -m pytest
 
@@ -46,12 +64,15 @@ emulated: setup ## The same bytes on three emulated CPUs, four minutes (needs qe
 law: setup ## What the check accepts, trains: 2,000 entries drawn from the schema, or EXAMPLES=100
 	@python -m pytest -m long -n0 tests/schema/test_law.py
 
-long: setup ## A hundred kills at random moments, twenty rounds of everything at once: hours
+long: setup .venv/.notebook ## A hundred kills at random moments, twenty rounds of everything at once: hours
 	@python -m pytest -m long -n0 -s
+
+cells: setup .venv/.notebook ## Every notebook from its first cell to its last: minutes
+	@python -m pytest -m long -n0 tests/docs/test_notebooks.py
 
 lint: setup ## Lint, format and types
 	@ruff check . && ruff format --check . && mypy
 
-lock: ## Write requirements.txt anew from pyproject.toml (needs uv)
-	@uv pip compile --quiet --universal --generate-hashes --extra dev --python-version 3.11 --no-emit-index-url \
-	  --no-annotate --custom-compile-command "make lock" --output-file requirements.txt pyproject.toml
+lock: ## Write requirements.txt and requirements-notebook.txt anew from pyproject.toml (needs uv)
+	@$(COMPILE) --extra dev --output-file requirements.txt pyproject.toml
+	@$(COMPILE) --extra notebook --constraint requirements.txt --output-file requirements-notebook.txt pyproject.toml

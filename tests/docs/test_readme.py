@@ -35,13 +35,25 @@ def test_its_make_targets_are_the_makefile_s():
     assert set(re.findall(r"make ([a-z]+)", README)) <= targets
 
 
-def test_no_file_names_an_index_host_and_every_requirement_is_hashed():
-    lock = (ROOT / "requirements.txt").read_text()
-    assert "http" not in lock.replace("aiohttp", "").replace("dvc-http", "")
+@pytest.mark.parametrize(("file", "extra"), [("requirements.txt", "dev"), ("requirements-notebook.txt", "notebook")])
+def test_no_file_names_an_index_host_and_every_requirement_is_hashed(file, extra):
+    lock = (ROOT / file).read_text()
+    assert "://" not in lock and "index-url" not in lock
     for block in re.split(r"\n(?=\S)", lock):
         if "==" in block:
             assert "--hash=sha256:" in block, block[:60]
-    wanted = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["dependencies"]
-    for each in wanted:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    for each in project["dependencies"] + project["optional-dependencies"][extra]:
         name = re.match(r"[\w.-]+", each).group().replace(".", "-").lower()
         assert re.search(rf"^{name}==", lock, re.M), name
+
+
+def test_both_locks_pin_the_same_versions():
+    """So that the notebooks' packages change none that the runs were made with."""
+    locked, notebook = (
+        dict(re.findall(r"^([\w.-]+)==(\S+)", (ROOT / name).read_text(), re.M))
+        for name in ("requirements.txt", "requirements-notebook.txt")
+    )
+    shared = locked.keys() & notebook.keys()
+    assert "numpy" in shared
+    assert {name: notebook[name] for name in shared} == {name: locked[name] for name in shared}
