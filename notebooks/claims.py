@@ -33,7 +33,7 @@ claims.groupby(["document", "verdict"]).size().unstack(fill_value=0)
 # %%
 examples = {"C2": "reproduced", "C15": "refuted", "D9": "reproduced, weakly", "C23": "undecided"}
 four = claims.loc[list(examples)]
-assert four.verdict.to_dict() == examples, "after another official run these are no longer examples of it"
+assert four.verdict.to_dict() == examples, "another official run has judged them otherwise"
 print(four[["claim", "theirs", "ours", "low", "high", "verdict"]].to_string())
 
 
@@ -41,7 +41,8 @@ print(four[["claim", "theirs", "ours", "low", "high", "verdict"]].to_string())
 def scores(variant):
     """A variant's test accuracy, one a seed, and the number of test images."""
     details = json.loads(Path(f"../metrics/details/{variant}.json").read_text())
-    return np.array([seed["test"]["accuracy"] for seed in details["seeds"].values()]), details["images"]["test"]
+    values = np.array([seed["test"]["accuracy"] for seed in details["seeds"].values()])
+    return values, details["images"]["test"]
 
 
 for claim, row in four.iterrows():
@@ -64,7 +65,8 @@ for claim, row in four.iterrows():
 def wilson(m, n):
     z = stats.norm.ppf(0.975)
     half = z * np.sqrt(m * (1 - m) / n + z**2 / (4 * n**2))
-    return (m + z**2 / (2 * n) - half) / (1 + z**2 / n), (m + z**2 / (2 * n) + half) / (1 + z**2 / n)
+    middle, scale = m + z**2 / (2 * n), 1 + z**2 / n
+    return (middle - half) / scale, (middle + half) / scale
 
 
 for variant in ("mnist_mlp", "mnist_5k_mlp"):
@@ -101,15 +103,19 @@ figure, axes = plt.subplots(1, 3, figsize=(9.5, 2.2))
 for axis, (claim, row) in zip(axes, four.drop("C23").iterrows(), strict=True):
     values, n = scores(row.variants[0])
     m, half = another_run(values, n)
-    assert np.allclose([m - half, m + half], [row.low, row.high]), "by hand is what the report computes"
+    assert np.allclose([m - half, m + half], [row.low, row.high]), "not what the report computes"
     theirs = float(row.theirs.rstrip("%"))
-    axis.errorbar(100 * m, 0, xerr=100 * half, color="tab:blue", capsize=4, label="another run of ours, 95%")
+    axis.errorbar(
+        100 * m, 0, xerr=100 * half, color="tab:blue", capsize=4, label="another run of ours, 95%"
+    )
     axis.plot(100 * values, 0 * values, "o", color="tab:blue", alpha=0.6, label="our runs")
     axis.plot(theirs, 0, "D", color="tab:red", label="the document")
     axis.set_title(f"{claim}: {row.verdict}", fontsize=10)
     axis.set(xlabel="test accuracy, %", yticks=[])
     print(f"{claim}: {m:.2%} ± {half:.2%}, the document {row.theirs}")
-figure.legend(*axes[0].get_legend_handles_labels(), loc="lower center", ncols=3, bbox_to_anchor=(0.5, -0.2))
+figure.legend(
+    *axes[0].get_legend_handles_labels(), loc="lower center", ncols=3, bbox_to_anchor=(0.5, -0.2)
+)
 figure.tight_layout()
 
 # %% [markdown]
@@ -166,7 +172,8 @@ images_spread = np.sqrt(level * (1 - level) / n)
 def power(sizes, seeds, repetitions=2000):
     """How often the interval lies wholly above 0, where a is truly better by each of the sizes."""
     a, b = random.normal(level, spread, (2, repetitions, seeds))
-    a += random.normal(0, images_spread, (repetitions, 1))  # all seeds of a variant see the same images
+    # All seeds of a variant are scored on the same images
+    a += random.normal(0, images_spread, (repetitions, 1))
     b += random.normal(0, images_spread, (repetitions, 1))
     found = [difference(np.minimum(a + size, 1), b, n) for size in sizes]
     return np.array([np.mean(gap > half) for gap, half in found])
@@ -178,8 +185,12 @@ for seeds in (3, 5, 10, 30):
     axis.plot(100 * sizes, 100 * power(sizes, seeds), label=f"{seeds} seeds a side")
 axis.axhline(80, color="grey", linewidth=0.8, linestyle=":")
 axis.axvline(100 * half, color="tab:red", linewidth=0.8, linestyle="--")
-axis.annotate("half of C23's interval", (100 * half, 4), xytext=(4, 0), textcoords="offset points", fontsize=8)
-axis.set(xlabel="true difference, points of accuracy", ylabel="seen in % of repetitions", title="Power")
+axis.annotate(
+    "half of C23's interval", (100 * half, 4), xytext=(4, 0), textcoords="offset points", fontsize=8
+)
+axis.set(
+    xlabel="true difference, points of accuracy", ylabel="seen in % of repetitions", title="Power"
+)
 axis.legend(fontsize=8)
 plt.show()
 
@@ -207,8 +218,15 @@ figure, axis = plt.subplots(figsize=(6, 3))
 bins = np.linspace(98.2, 99.4, 61)
 for values, name in ((rerun, "the winner, run again"), (best, "the best of ten, as reported")):
     axis.hist(100 * values, bins, alpha=0.6, label=f"{name}: mean {values.mean():.2%}")
-axis.axvline(100 * true, ymax=0.68, color="black", linewidth=0.8, label=f"what all ten are worth: {true:.2%}")
-axis.set(xlabel="validation accuracy, %", ylabel="repetitions of 20,000", title="The winner's curse", ylim=(0, 3000))
+axis.axvline(
+    100 * true, ymax=0.68, color="black", linewidth=0.8, label=f"what all ten are worth: {true:.2%}"
+)
+axis.set(
+    xlabel="validation accuracy, %",
+    ylabel="repetitions of 20,000",
+    title="The winner's curse",
+    ylim=(0, 3000),
+)
 axis.legend(fontsize=8)
 print(f"the rerun is lower in {np.mean(rerun < best):.0%} of repetitions")
 
@@ -229,7 +247,11 @@ for n in (100, 1000, 10_000):
 axis.axhline(10, color="black", linewidth=0.8, label="the same on other images")
 axis.set_xticks(tried, [f"{each:,}" for each in tried])
 axis.set_xticks([], minor=True)
-axis.set(xlabel="networks tried", ylabel="test accuracy of the one kept, %", title="Chosen on the test images")
+axis.set(
+    xlabel="networks tried",
+    ylabel="test accuracy of the one kept, %",
+    title="Chosen on the test images",
+)
 axis.legend(fontsize=8)
 plt.show()
 
@@ -248,7 +270,8 @@ plt.show()
 # %%
 details = json.loads(Path("../metrics/details/mnist_sgd_lr_1.json").read_text())
 shares = {
-    name: each["support"] / details["images"]["test"] for name, each in details["first_seed"]["test"]["classes"].items()
+    name: each["support"] / details["images"]["test"]
+    for name, each in details["first_seed"]["test"]["classes"].items()
 }
 print(claims.loc["D5", ["theirs", "ours", "low", "high", "verdict"]].to_string(), "\n")
 print(f"the dummy: {details['dummy']['most_frequent']['test']['accuracy']:.2%}")
@@ -264,7 +287,9 @@ for value in scores("mnist_sgd_lr_1")[0]:
 figure, axis = plt.subplots(figsize=(6, 2.6))
 axis.plot(list(shares), [100 * share for share in shares.values()], "o", label="a digit's share")
 axis.axhline(9.80, color="tab:red", linewidth=0.8, label="document D: 9.80%")
-axis.set(xlabel="digit", ylabel="% of the test images", title="What always answering one digit scores")
+axis.set(
+    xlabel="digit", ylabel="% of the test images", title="What always answering one digit scores"
+)
 axis.legend(fontsize=8)
 plt.show()
 

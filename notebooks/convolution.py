@@ -22,7 +22,14 @@ import numpy as np
 from scipy import signal
 
 from replica.common import parameters
-from replica.convolution.arithmetic import convolve, lines, max_pool, output_size, receptive_field, relu
+from replica.convolution.arithmetic import (
+    convolve,
+    lines,
+    max_pool,
+    output_size,
+    receptive_field,
+    relu,
+)
 
 declared = parameters.read("../convolution.yaml")
 
@@ -53,10 +60,14 @@ print(" + ".join(f"({value})" for value in products.flat), "=", products.sum())
 # Then it moves one step to the right, and so on. Of 5 × 5 places, 3 × 3 have room for all of the kernel.
 
 # %%
-by_hand = np.array([[(array[y : y + 3, x : x + 3] * kernel).sum() for x in range(3)] for y in range(3)])
+by_hand = np.array(
+    [[(array[y : y + 3, x : x + 3] * kernel).sum() for x in range(3)] for y in range(3)]
+)
 
 figure, axes = plt.subplots(1, 3, figsize=(7.5, 2.7))
-for axis, image, title in zip(axes, (array, kernel, by_hand), ("array", "kernel", "convolved"), strict=True):
+for axis, image, title in zip(
+    axes, (array, kernel, by_hand), ("array", "kernel", "convolved"), strict=True
+):
     draw(axis, image, title, numbers=True)
 print("the library's is the same:", np.array_equal(by_hand, convolve(array, kernel)))
 
@@ -129,9 +140,18 @@ draw(axes[1], pooled, f"max pooling: sum {pooled.sum():,.0f}")
 random = np.random.default_rng(0)
 image, cells = random.integers(0, 256, (40, 30)), random.integers(-9, 10, (5, 3))
 ours = convolve(image, cells)
-print("correlate2d:                   ", np.array_equal(ours, signal.correlate2d(image, cells, "valid")))
-print("convolve2d:                    ", np.array_equal(ours, signal.convolve2d(image, cells, "valid")))
-print("convolve2d, the kernel turned: ", np.array_equal(ours, signal.convolve2d(image, cells[::-1, ::-1], "valid")))
+print(
+    "correlate2d:                   ",
+    np.array_equal(ours, signal.correlate2d(image, cells, "valid")),
+)
+print(
+    "convolve2d:                    ",
+    np.array_equal(ours, signal.convolve2d(image, cells, "valid")),
+)
+print(
+    "convolve2d, the kernel turned: ",
+    np.array_equal(ours, signal.convolve2d(image, cells[::-1, ::-1], "valid")),
+)
 
 # %% [markdown]
 # **To think about:** does it matter to a network which of the two it computes, if it learns the kernel itself?
@@ -146,7 +166,7 @@ ones = np.ones((3, 3))
 
 
 def number(image, stride):
-    """The number at the sixth row and column of the second of two maps, the first made with a stride."""
+    """Row 5, column 5 of the second of two maps, the first made with a stride."""
     return convolve(convolve(image, ones, stride=stride), ones)[5, 5]
 
 
@@ -161,7 +181,9 @@ for axis, stride in zip(axes, (1, 2), strict=True):
     assert side == receptive_field([(3, stride, 1), (3, 1, 1)])
     axis.imshow(digit, cmap="gray_r")
     axis.imshow(np.where(seen, 1.0, np.nan), cmap="autumn", alpha=0.6)
-    axis.set_title(f"two 3 × 3 convolutions, the first of stride {stride}:\n{side} × {side} pixels", fontsize=8)
+    axis.set_title(
+        f"two 3 × 3 convolutions, the first of stride {stride}:\n{side} × {side} pixels", fontsize=8
+    )
     axis.set(xticks=[], yticks=[])
 figure.tight_layout()
 
@@ -176,7 +198,9 @@ for layer in cnn.model.layers:
     if window:
         stack.append((window[0], layer.strides[0], 1))
         size, stride, _ = stack[-1]
-        print(f"{layer.name:14} {size} × {size}, stride {stride}: sees {receptive_field(stack)} pixels a side")
+        print(
+            f"{layer.name:14} {size} × {size}, stride {stride}: sees {receptive_field(stack)} pixels"
+        )
 
 # %% [markdown]
 # **To think about:** how many convolutions of 3 × 3 with a stride of 1 would it take to see all 28 pixels of a side?
@@ -207,11 +231,16 @@ bar = figure.colorbar(shown, ax=axes, label="weight", shrink=0.8)
 pixels = digit[..., None] / 255
 ours = relu(convolve(pixels, weights, bias=biases))
 theirs = np.array(first(pixels[None].astype("float32")))[0]
-print(f"largest difference to Keras: {abs(ours - theirs).max():.1e}, of numbers up to {ours.max():.2f}")
+print(
+    f"largest difference to Keras: {abs(ours - theirs).max():.1e}, of numbers up to {ours.max():.2f}"
+)
 
 figure, axes = plt.subplots(2, 3, figsize=(6.5, 4.4))
 for row, (name, cells) in zip(axes, kernels.items(), strict=True):
-    alike = [np.corrcoef(cells.ravel(), weights[..., 0, place].ravel())[0, 1] for place in range(weights.shape[-1])]
+    alike = [
+        np.corrcoef(cells.ravel(), weights[..., 0, place].ravel())[0, 1]
+        for place in range(weights.shape[-1])
+    ]
     best = int(np.argmax(alike))
     draw(row[0], cells, f"document A: {name}", numbers=True)
     draw(row[1], weights[..., 0, best], f"kernel {best} (correlation {alike[best]:.2f})")

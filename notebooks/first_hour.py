@@ -43,7 +43,9 @@ for axis, image, label in zip(axes.flat, x, y, strict=False):
 # its training images by heart.
 
 # %%
-accuracy = mlp.history.query("metric == 'accuracy'").pivot_table(index="epoch", columns="data", values="value")
+accuracy = mlp.history.query("metric == 'accuracy'").pivot_table(
+    index="epoch", columns="data", values="value"
+)
 accuracy.plot(figsize=(6, 3), marker="o", markersize=3, ylabel="accuracy", xticks=range(0, 21, 4))
 accuracy.tail(3)
 
@@ -55,7 +57,10 @@ accuracy.tail(3)
 
 # %%
 test = mlp.scores["test"]
-print(f"test accuracy {test['accuracy']:.1%}, 95% interval {test['accuracy_low']:.1%} to {test['accuracy_high']:.1%}")
+print(
+    f"test accuracy {test['accuracy']:.1%},",
+    f"95% interval {test['accuracy_low']:.1%} to {test['accuracy_high']:.1%}",
+)
 print(f"dummy         {mlp.scores['dummy']['accuracy']:.1%}")
 
 # %% [markdown]
@@ -69,12 +74,17 @@ p = mlp.probabilities(x)
 answers, sure = p.argmax(axis=1), p.max(axis=1)
 wrong = (answers != y).nonzero()[0]
 worst = wrong[(-sure[wrong]).argsort()][:8]
-print(f"this run {(answers == y).mean():.1%}; the score above is the mean of {mlp.scores['seeds']} runs")
+print(
+    f"this run {(answers == y).mean():.1%}; the score above is the mean of {mlp.scores['seeds']} runs"
+)
 
 figure, axes = plt.subplots(1, 8, figsize=(9, 1.9))
 for axis, place in zip(axes, worst, strict=False):
     axis.imshow(x[place, ..., 0], cmap="gray_r")
-    axis.set_title(f"{mlp.classes[y[place]]} read as {mlp.classes[answers[place]]}\n{sure[place]:.0%}", fontsize=8)
+    axis.set_title(
+        f"{mlp.classes[y[place]]} read as {mlp.classes[answers[place]]}\n{sure[place]:.0%}",
+        fontsize=8,
+    )
     axis.axis("off")
 
 # %% [markdown]
@@ -84,7 +94,9 @@ for axis, place in zip(axes, worst, strict=False):
 
 # %%
 variants = replica.variants()
-variants.query("dataset == 'mnist_5k'")[["network", "optimizer", "epochs", "parameters", "accuracy"]]
+variants.query("dataset == 'mnist_5k'")[
+    ["network", "optimizer", "epochs", "parameters", "accuracy"]
+]
 
 # %%
 scored = variants[variants.dataset == "mnist"].dropna(subset="accuracy")

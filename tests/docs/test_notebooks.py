@@ -114,7 +114,8 @@ def test_make_notebook_opens_them_in_jupyter(tmp_path: Path):
         first = json.loads(fetched(f"api/contents/{SOURCES[0].stem}.ipynb"))
         assert first["type"] == "notebook" and first["content"]["cells"]
     finally:
-        os.killpg(lab.pid, signal.SIGTERM)
+        if lab.poll() is None:
+            os.killpg(lab.pid, signal.SIGTERM)
         lab.wait(30)
 
 
