@@ -67,7 +67,7 @@ def parallel(trials: Trials, names: list[str]) -> Figure:
 def scatter(trials: Trials, names: list[str]) -> Figure:
     """Validation accuracy over each hyperparameter, a point a trial, on a scale stretched towards 100%."""
     made, axes = style.figure(
-        2.7 * len(names) + 0.75, 3.2, columns=len(names), margins=(0.75, 0.55, 0.2, 0.75), gaps=(0.3, 0),
+        max(2.7 * len(names) + 0.75, 4.5), 3.2, columns=len(names), margins=(0.75, 0.55, 0.2, 0.75), gaps=(0.3, 0),
         title="Trials", note="a point a trial",
     )  # fmt: skip
     best = chosen(trials)

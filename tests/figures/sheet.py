@@ -153,6 +153,7 @@ FIGURES: dict[str, Callable[[], Figure]] = {
     "points, many seeds": lambda: points(10),
     "search, parallel": lambda: search.parallel(trials(), NAMES),
     "search, scatter": lambda: search.scatter(trials(), NAMES),
+    "search, scatter of one": lambda: search.scatter(trials(), NAMES[:1]),
     "lines": lambda: declared("lines", KNOBS, knob="A factor"),
     "overlay": lambda: declared("overlay", {"one convolution": "v0", "two": "v1", "three": "v2", "four": "v4"}),
     "facets": lambda: declared("facets", dict(zip("abcde", ("v0", "v1", "v2", "v3", "v4"), strict=True))),
