@@ -60,6 +60,12 @@ class Project:
         path = os.pathsep.join((str(Path(sys.executable).parent), os.environ["PATH"]))
         return {**kept, "PATH": path, "PYTHONPATH": str(self.folder), "COLUMNS": "200"}
 
+    def begin(self) -> None:
+        """A git repository of somebody's."""
+        self.run("git", "init", "-q", "-b", "main")
+        self.run("git", "config", "user.email", "test@example.org")
+        self.run("git", "config", "user.name", "Test")
+
     def run(self, *command: str, check: bool = True, **environment: str) -> subprocess.CompletedProcess[str]:
         """Run a command of the environment's; its output is in `stdout`, errors included."""
         done = subprocess.run(
@@ -128,9 +134,7 @@ def small(folder: Path) -> Project:
     report["deps"] = [dep for dep in report["deps"] if dep not in absent]
     pipeline.pop("plots", None)
     (folder / "dvc.yaml").write_text(yaml.safe_dump(pipeline, sort_keys=False))
-    project.run("git", "init", "-q", "-b", "main")
-    project.run("git", "config", "user.email", "test@example.org")
-    project.run("git", "config", "user.name", "Test")
+    project.begin()
     project.commit("Begin")
     return project
 

@@ -27,9 +27,7 @@ def place(tmp_path, monkeypatch):
     for name in ("metrics/test/gone.json", "plots/variants/gone/history.csv", "metrics/mnist_5k_mlp.json"):
         put(tmp_path / name)
     project = Project(tmp_path)
-    project.run("git", "init", "-q", "-b", "main")
-    project.run("git", "config", "user.email", "test@example.org")
-    project.run("git", "config", "user.name", "Test")
+    project.begin()
     project.commit("Begin")
     for name in (*LEFT, *DECLARED, *DRAWN, *MINE, "plots/variants/gone/history.png"):
         put(tmp_path / name)

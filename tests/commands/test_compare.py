@@ -181,9 +181,7 @@ def made(tmp_path_factory):
     """Two revisions, `main~1` and `main`, and a tag on the first."""
     folder = tmp_path_factory.mktemp("made")
     repository = Made(folder)
-    repository.run("git", "init", "-q", "-b", "main")
-    repository.run("git", "config", "user.email", "test@example.org")
-    repository.run("git", "config", "user.name", "Test")
+    repository.begin()
     repository.run("dvc", "init", "-q")
     repository.run("dvc", "config", "core.analytics", "false")
     (folder / "dvc.yaml").write_text(yaml.safe_dump(PIPELINE, sort_keys=False))

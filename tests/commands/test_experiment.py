@@ -36,9 +36,7 @@ PARAMS = "rate: 3  # mine\nother: {deep: 1}\n"
 def begun(tmp_path_factory):
     folder = tmp_path_factory.mktemp("begun")
     made = Project(folder)
-    made.run("git", "init", "-q", "-b", "main")
-    made.run("git", "config", "user.email", "test@example.org")
-    made.run("git", "config", "user.name", "Test")
+    made.begin()
     made.run("dvc", "init", "-q")
     made.run("dvc", "config", "core.autostage", "false")
     (folder / "dvc.yaml").write_text(PIPELINE)

@@ -46,9 +46,7 @@ def results(folder, accuracy):
 def plotted(tmp_path_factory):
     """A repository with our templates, and results that are not those of its last commit."""
     made = Project(tmp_path_factory.mktemp("plots"))
-    made.run("git", "init", "-q", "-b", "main")
-    for key in ("email", "name"):
-        made.run("git", "config", f"user.{key}", "test@example.org")
+    made.begin()
     made.run("dvc", "init", "-q")
     shutil.copytree(ROOT / ".dvc/plots", made.folder / ".dvc/plots", ignore=shutil.ignore_patterns("page.html"))
     shutil.copy(ROOT / ".gitignore", made.folder)

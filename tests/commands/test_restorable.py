@@ -21,9 +21,7 @@ def deceived(tmp_path):
     score = tmp_path / SCORE
     score.parent.mkdir(parents=True)
     score.write_text(HELD)
-    project.run("git", "init", "-q", "-b", "main")
-    project.run("git", "config", "user.email", "test@example.org")
-    project.run("git", "config", "user.name", "Test")
+    project.begin()
     project.run("git", "config", "core.trustctime", "false")  # no clock of ours sets the inode's own time
     project.commit("Begin")
     stat = score.stat()

@@ -203,9 +203,7 @@ def as_trained(tmp_path_factory):
     for name in ("stages", "replica/common", "replica/training", *datasets, *(f"models/{name}" for name in variants)):
         (made.folder / name).mkdir(parents=True)
     (made.folder / "stages/train.py").touch()
-    made.run("git", "init", "-q")
-    made.run("git", "config", "user.email", "test@example.org")
-    made.run("git", "config", "user.name", "Test")
+    made.begin()
     made.run("dvc", "init", "-q")
     made.run("dvc", "commit", "-q", "-f")
     made.commit("As trained")
