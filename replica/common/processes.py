@@ -70,6 +70,13 @@ def follow() -> None:
     threading.Thread(target=_end_after, args=(parent, watched), daemon=True).start()
 
 
+def end_with(parent: int) -> None:
+    """End this process and its group once its parent is gone; for a thread."""
+    while os.getppid() == parent:
+        time.sleep(0.2)
+    os.killpg(0, signal.SIGKILL)
+
+
 def _end_after(parent: int | None, watched: int | None) -> None:
     if watched is not None and parent in set(ancestors("self")):  # else its number may be another's by now
         select.select([watched], [], [])
@@ -89,22 +96,22 @@ def end_orphans(root: Path) -> list[int]:
 
 
 @contextmanager
-def sole(folder: Path) -> Iterator[None]:
+def sole(folder: Path, patience: float = PATIENCE) -> Iterator[None]:
     """Make a folder, and be the only process that writes it within the block: a lock that goes with the process.
 
     Raises
     ------
     UserError
-        Where another one still has it after ten seconds; the message names it.
+        Where another one still has it after so many seconds; the message names it.
     """
-    until = time.monotonic() + PATIENCE
+    until = time.monotonic() + patience
     while True:
         folder.mkdir(parents=True, exist_ok=True)
         handle = os.open(folder, os.O_RDONLY)
         try:
             if _lock(handle) and os.path.samestat(os.fstat(handle), folder.stat()):
                 break
-            if time.monotonic() > until:
+            if time.monotonic() >= until:
                 raise UserError(f"{folder}: {holder(folder)} is writing it; wait for its end, or end it")
             os.close(handle)
         except FileNotFoundError:  # removed meanwhile

@@ -561,23 +561,8 @@ stages:
     assert "1 left, about " in text
 
 
-def test_runs_on_a_cluster_that_is_there_already(
-    repository: Callable[..., Path], repro: Callable[..., tuple[int, str]]
-) -> None:
-    from distributed import LocalCluster
-
-    root = repository("stages: {one: {cmd: PYTHON join.py one.txt && sleep 0.1, outs: [one.txt]}}")
-    with LocalCluster(
-        n_workers=1, threads_per_worker=1, dashboard_address="127.0.0.1:0", worker_dashboard_address="127.0.0.1:0"
-    ) as cluster:
-        assert cluster.scheduler_address.startswith("tcp://")
-        assert repro(root, scheduler=cluster.scheduler_address)[0] == 0
-        assert (root / "one.txt").exists()
-        assert len(cluster.scheduler_info["workers"]) == 1
-
-
 def test_listens_to_this_machine_only(tmp_path: Path) -> None:
-    workers = Workers(2, None, tmp_path)
+    workers = Workers(2, tmp_path)
     ended = workers.execute("one", ["exit 3", "true"], str(tmp_path), dict(os.environ), tmp_path / "log")
     assert ended[:2] == (0, 3)
     listening = [link.laddr.ip for link in psutil.Process().net_connections("inet") if link.status == "LISTEN"]

@@ -12,28 +12,25 @@ import signal
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from dvc import output
 from dvc.exceptions import DvcException
 from dvc.log import logger
-from dvc.repo import Repo, lock_repo
+from dvc.repo import Repo
 from dvc.stage import run as dvc_run
 from dvc.stage.exceptions import StageCmdFailedError
 from dvc_data.hashfile import transfer as dvc_transfer
 from rich.console import Console
 
-from replica.commands.repro.contexts import let_go, quiet, replaced
+from replica.commands.repro.contexts import let_go, replaced
 from replica.commands.repro.display import Display, duration
 from replica.commands.repro.estimates import Estimates
 from replica.commands.repro.lockfile import Lockfiles
-from replica.commands.repro.plan import Longest, Plan
-from replica.commands.repro.shortcuts import files_locked_once, files_parsed_once
+from replica.commands.repro.plan import Longest, Plan, planned
 from replica.commands.repro.summary import Outcome, counts, tell, write_timeline
 from replica.commands.repro.workers import Stop, Workers
-from replica.common import processes
 from replica.common.errors import UserError
 
 if TYPE_CHECKING:
@@ -61,7 +58,6 @@ def reproduce(
     jobs: int | None = None,
     force: bool = False,
     run_cache: bool = True,
-    scheduler: str | None = None,
     console: Console | None = None,
 ) -> int:
     """Reproduce stages as `dvc repro` does, `jobs` commands at once.
@@ -76,9 +72,6 @@ def reproduce(
         Run every stage, changed or not.
     run_cache
         Take a stage's outputs from DVC's run cache where it has run before with the same inputs.
-    scheduler
-        Address of a running dask scheduler, such as `tcp://host:8786`, whose workers see the same files under the same
-        paths; None starts a local one.
     console
         Where to print; standard output if None.
 
@@ -99,25 +92,8 @@ def reproduce(
         jobs = CPU_COUNT
     if jobs < 1:
         raise UserError(f"--jobs: {jobs}, but at least 1 must run")
-    with ExitStack() as stack:
-        try:
-            repo = stack.enter_context(Repo())
-            stack.enter_context(lock_repo(repo))
-            processes.end_orphans(Path(repo.root_dir))
-            stack.enter_context(repo.scm_context())
-            stack.enter_context(files_parsed_once())
-            stack.enter_context(quiet())
-            plan = Plan(repo, targets)
-            stop = stack.enter_context(Stop())
-            stack.enter_context(files_locked_once(repo, plan.steps))
-        except DvcException as error:
-            words = " ".join(str(error).split())
-            if words.startswith("Unable to acquire lock"):
-                words += f" Here {processes.holder(Path(repo.tmp_dir, 'lock'))} has it."
-            raise UserError(words) from error
-        folder = Path(repo.tmp_dir) / "replica"
-        (folder / "logs").mkdir(parents=True, exist_ok=True)
-        workers = Workers(jobs, scheduler, folder / "dask")
+    with planned(targets) as (repo, plan, stop, folder):
+        workers = Workers(jobs, folder / "dask")
         driver = Driver(repo, plan, workers, folder, stop, console or Console(), force=force, run_cache=run_cache)
         driver.began = began
         return driver.run()
@@ -127,7 +103,14 @@ class Driver:
     """One run of `plan` on `workers`; `options` are those of DVC's `Stage.reproduce`, `folder` is for its own files."""
 
     def __init__(
-        self, repo: Repo, plan: Plan, workers: Workers, folder: Path, stop: Stop, console: Console, **options: bool
+        self,
+        repo: Repo,
+        plan: Plan,
+        workers: Workers,
+        folder: Path,
+        stop: Stop,
+        console: Console,
+        **options: bool,
     ) -> None:
         self.repo, self.plan, self.workers, self.folder = repo, plan, workers, folder
         self.stop, self.console, self.options = stop, console, options
@@ -148,7 +131,7 @@ class Driver:
         kept = replaced(dvc_run, "unlocked_repo", lambda run: run)
         on_worker = replaced(dvc_run, "cmd_run", self._run_command)
         whole = replaced(output, "otransfer", transferred)
-        with ThreadPoolExecutor(self.workers.jobs) as pool, kept, on_worker, whole, self.display:
+        with ThreadPoolExecutor(self.workers.most) as pool, kept, on_worker, whole, self.display:
             try:
                 self._loop(pool)
                 self.lockfiles.close()

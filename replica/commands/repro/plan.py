@@ -2,17 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import ExitStack, contextmanager
 from difflib import get_close_matches
 from heapq import heappop, heappush
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from dvc.exceptions import DvcException
+from dvc.repo import Repo, lock_repo
 from dvc.repo.reproduce import collect_stages, get_active_graph, plan_repro
 from networkx import ancestors
 
+from replica.commands.repro.contexts import quiet
+from replica.commands.repro.shortcuts import files_locked_once, files_parsed_once
+from replica.commands.repro.workers import Stop
+from replica.common import processes
+from replica.common.errors import UserError
+
 if TYPE_CHECKING:
-    from dvc.repo import Repo
     from dvc.stage import Stage
 
 
@@ -100,3 +108,33 @@ def _collect(repo: Repo, targets: list[str]) -> list[Stage]:
         unknown = [target for target in targets if target not in names]
         near = [name for target in unknown for name in get_close_matches(target, names, n=1)]
         raise DvcException(f"{error}" + (f"; did you mean {' and '.join(near)}?" if near else "")) from error
+
+
+@contextmanager
+def planned(targets: list[str]) -> Iterator[tuple[Repo, Plan, Stop, Path]]:
+    """Within the block this process has DVC's lock; gives the repository, the plan, the user's stop, a folder for logs.
+
+    Raises
+    ------
+    UserError
+        Where there is no project, no such target, or another DVC process holds the lock.
+    """
+    with ExitStack() as stack:
+        try:
+            repo = stack.enter_context(Repo())
+            stack.enter_context(lock_repo(repo))
+            processes.end_orphans(Path(repo.root_dir))
+            stack.enter_context(repo.scm_context())
+            stack.enter_context(files_parsed_once())
+            stack.enter_context(quiet())
+            plan = Plan(repo, targets)
+            stop = stack.enter_context(Stop())
+            stack.enter_context(files_locked_once(repo, plan.steps))
+        except DvcException as error:
+            words = " ".join(str(error).split())
+            if words.startswith("Unable to acquire lock"):
+                words += f" Here {processes.holder(Path(repo.tmp_dir, 'lock'))} has it."
+            raise UserError(words) from error
+        folder = Path(repo.tmp_dir) / "replica"
+        (folder / "logs").mkdir(parents=True, exist_ok=True)
+        yield repo, plan, stop, folder

@@ -26,14 +26,13 @@ class Workers:
     ----------
     jobs
         How many workers the local cluster has.
-    scheduler
-        Address of a running scheduler, to be used instead.
     folder
         Where the local cluster puts its files.
     """
 
-    def __init__(self, jobs: int, scheduler: str | None, folder: Path) -> None:
-        self.jobs, self.scheduler, self.folder = jobs, scheduler, folder
+    def __init__(self, jobs: int, folder: Path) -> None:
+        self.jobs, self.folder = jobs, folder
+        self.most = jobs
         self.run = uuid.uuid4().hex
         self.sent: dict[str, int] = {}
 
@@ -41,8 +40,6 @@ class Workers:
     def client(self) -> Client:
         from distributed import Client, LocalCluster
 
-        if self.scheduler:
-            return Client(self.scheduler)
         warnings.filterwarnings("ignore", "Couldn't detect a suitable IP address")  # none is needed
         cluster = LocalCluster(
             n_workers=self.jobs,

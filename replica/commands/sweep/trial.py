@@ -8,10 +8,8 @@ from __future__ import annotations
 
 import json
 import os
-import signal
 import sys
 import threading
-import time
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 from replica.commands.git import git
 from replica.commands.sweep import workspace
 from replica.commands.sweep.overrides import assign
+from replica.common import processes
 
 if TYPE_CHECKING:
     from dvc.repo import Repo
@@ -90,16 +89,9 @@ def empty(repo: Repo, stage: Stage) -> None:
                 Path(out.fs_path).write_text("{}\n")
 
 
-def follow(parent: int) -> None:
-    """End this process and its children once its parent is gone."""
-    while os.getppid() == parent:
-        time.sleep(0.2)
-    os.killpg(0, signal.SIGKILL)
-
-
 def main() -> None:
     request = Request(**json.loads(sys.argv[1]))
-    threading.Thread(target=follow, args=(request.parent,), daemon=True).start()
+    threading.Thread(target=processes.end_with, args=(request.parent,), daemon=True).start()
     try:
         run(request)
     except Exception as error:

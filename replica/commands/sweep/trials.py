@@ -89,7 +89,7 @@ class Trials:
         """Run the trials that are left; return 0, or 128 and the number of the signal that stopped it."""
         (self.folder / "logs").mkdir(exist_ok=True)
         self._sweep_up()
-        self.workers = Workers(self.jobs, None, self.folder / "dask")
+        self.workers = Workers(self.jobs, self.folder / "dask")
         with self.stop, self.display:
             try:
                 while self.active or (self.left and not self.stop):

@@ -1,0 +1,150 @@
+"""The nodes as the driver sees them: a job goes out, and comes back once, whatever becomes of workers and links."""
+
+from __future__ import annotations
+
+import itertools
+import threading
+import time
+import uuid
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from dvc.exceptions import DvcException
+
+from replica.commands.cluster import node
+from replica.commands.cluster.job import REFUSED, Job, Result
+from replica.commands.repro import command
+
+if TYPE_CHECKING:
+    from distributed import Client, Future
+
+PATIENCE = 60.0  # seconds in which a worker that may take a job must have come, or the scheduler come back
+MOST = 1000  # jobs at once
+
+
+class LostError(Exception):
+    """The scheduler, or every worker that might have run a job, has gone: it goes out again."""
+
+
+class Fleet:
+    """Nodes under a dask scheduler.
+
+    Parameters
+    ----------
+    client
+        Of the scheduler.
+    jobs
+        How many jobs at once at most; None: as many as the workers have threads.
+    hear
+        Called with a stage's name and pieces of its log.
+    tell
+        Called with a line for the user.
+    """
+
+    def __init__(
+        self, client: Client, jobs: int | None, hear: Callable[[str, str], None], tell: Callable[[str], None]
+    ) -> None:
+        self.client, self.asked, self.hear, self.tell = client, jobs, hear, tell
+        self.id = uuid.uuid4().hex
+        self.numbers = itertools.count()
+        self.sent, self.told = 0, set[str]()
+        self.most = jobs or MOST
+        self.stopping = threading.Event()
+        self._jobs, self._seen = 1, 0.0
+        client.subscribe_topic(self.id, lambda event: hear(event[1]["stage"], event[1]["text"]))
+
+    @property
+    def jobs(self) -> int:
+        """How many jobs may run at once now; looked up every second."""
+        if time.monotonic() - self._seen > 1:
+            self._seen = time.monotonic()
+            self._jobs = max(1, min(self.most, sum(self.workers().values())))
+        return self._jobs
+
+    def workers(self) -> dict[str, int]:
+        """Each worker's address and threads; none while the scheduler is away."""
+        try:
+            return self.client.nthreads()
+        except (OSError, TimeoutError):
+            return {}
+
+    def run(self, job: Job, needs: dict[str, float] | None = None) -> Result:
+        """Let one worker carry a job out; another where one refuses it or is lost.
+
+        Raises
+        ------
+        DvcException
+            Where no worker takes it, or too many died of it.
+        """
+        refused: dict[str, str] = {}
+        while True:
+            allowed = self._allowed(refused)
+            key = f"{job.stage}-{next(self.numbers)}-{self.id}"
+            options: dict[str, Any] = {"key": key, "workers": allowed, "resources": needs, "pure": False}
+            try:
+                future = self.client.submit(node.run, self.id, job.plain(), **options)
+                address, plain = self._outcome(future, allowed)
+            except LostError as lost:
+                self.tell(f"{job.stage} goes out again: {lost}")
+                continue
+            result = Result(**plain)
+            if result.status != REFUSED or self.stopping.is_set():
+                return result
+            refused[address] = f"{result.host or address}: {result.words}"
+            if refused[address] not in self.told:
+                self.told.add(refused[address])
+                self.tell(f"{job.stage} refused by {refused[address]}")
+
+    def _allowed(self, refused: dict[str, str]) -> list[str] | None:
+        """The workers that have not refused; None: any."""
+        if not refused:
+            return None
+        until = time.monotonic() + PATIENCE
+        while not (allowed := [each for each in self.workers() if each not in refused]):
+            if time.monotonic() > until or self.stopping.is_set():
+                raise DvcException(f"no worker takes it: {'; '.join(dict.fromkeys(refused.values()))}")
+            time.sleep(0.5)
+        return allowed
+
+    def _outcome(self, future: Future, allowed: list[str] | None) -> tuple[str, dict[str, Any]]:
+        """Where a task ran, and what it gave."""
+        from distributed import CancelledError, KilledWorker, wait
+        from distributed.comm import CommClosedError
+
+        while True:
+            try:
+                wait(future, timeout=1)
+                return self._where(future), future.result()
+            except TimeoutError:
+                if allowed and not set(allowed) & set(self.workers()):
+                    future.cancel()
+                    raise LostError("its workers are gone") from None
+            except KilledWorker as error:
+                raise DvcException(
+                    "the workers that ran it died, one after the other: of too little memory?"
+                ) from error
+            except (CancelledError, CommClosedError, OSError) as error:
+                self._come_back(error)
+                raise LostError("the scheduler was away") from error
+
+    def _where(self, future: Future) -> str:
+        who = self.client.who_has([future]).get(future.key, ())
+        return next(iter(who), "")
+
+    def _come_back(self, error: BaseException) -> None:
+        """Wait until there is a scheduler again."""
+        until = time.monotonic() + PATIENCE
+        while not self.workers():
+            if time.monotonic() > until:
+                raise DvcException(f"the scheduler is gone: {' '.join(str(error).split())}") from error
+            time.sleep(0.5)
+
+    def stop(self, number: int) -> None:
+        """Send a signal to all jobs' processes, once."""
+        self.stopping.set()
+        if number != self.sent:
+            self.sent = number
+            self.client.run(command.stop, self.id, number)
+
+    def close(self) -> None:
+        """Nothing to close: the client is its maker's."""

@@ -1,0 +1,57 @@
+"""What all jobs of a run have alike: the project's files at this moment, and where nodes find them."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from dvc_data.hashfile.build import build
+from dvc_data.hashfile.transfer import transfer
+from rich.console import Console
+
+from replica.commands.cluster import objects, travel
+from replica.commands.git import git
+from replica.commands.sweep import workspace
+from replica.common.errors import UserError
+
+if TYPE_CHECKING:
+    from dvc.repo import Repo
+
+SECRET = ("password", "secret", "token", "key", "credential", "connection_string", "passphrase", "sas")
+
+
+class Parcel:
+    """What all jobs have alike: the project's files at this moment, on the remote."""
+
+    def __init__(self, repo: Repo, remote: str | None, console: Console) -> None:
+        root = Path(repo.root_dir)
+        self.name = remote or repo.config["core"].get("remote")
+        if not self.name:
+            raise UserError(
+                "no DVC remote, over which inputs and outputs go: `dvc remote add --default lab ADDRESS`, "
+                "a place that this machine and the nodes reach"
+            )
+        if self.name not in repo.config["remote"]:
+            raise UserError(f"--remote {self.name}: allowed: {', '.join(repo.config['remote']) or 'none is declared'}")
+        options = {key: value for key, value in repo.config["remote"][self.name].items() if not _secret(key)}
+        self.remote = {key: str(value) for key, value in options.items()}
+        self.project = hashlib.sha256(git(root, "rev-list", "--max-parents=0", "HEAD").encode()).hexdigest()[:16]
+        if left := workspace.untracked(root):
+            console.print(f"note: files that git does not track stay here: {', '.join(left[:5])}", highlight=False)
+        self.commits = travel.commits(root)
+        place = Path(repo.tmp_dir, "replica", "pack")
+        travel.pack(root, self.commits, place)
+        self.pack = self._sent(repo, place)
+
+    def _sent(self, repo: Repo, place: Path) -> str:
+        cache = repo.cache.local
+        staging, _, obj = build(cache, str(place), repo.fs, "md5")
+        transfer(staging, cache, {obj.hash_info}, shallow=False)
+        place.unlink()
+        objects.push(repo, self.name, [obj.hash_info])
+        return str(obj.hash_info.value)
+
+
+def _secret(name: str) -> bool:
+    return any(word in name.lower() for word in SECRET) and name != "keyfile"

@@ -1,0 +1,194 @@
+"""`replica repro --cluster`: nodes with clones of their own, in real git and DVC repositories with small stages."""
+
+from __future__ import annotations
+
+import io
+import json
+import shutil
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import dask
+import pytest
+from conftest import Project
+from distributed import Client, LocalCluster
+from rich.console import Console
+from test_repro import JOIN, PARAMS, PIPELINE
+
+from replica.commands.cluster.driver import reproduce
+from replica.commands.cluster.job import versions
+from replica.common.errors import UserError
+
+pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning:dvc")
+
+
+@pytest.fixture(scope="module")
+def client(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Client]:
+    """Two workers, each a process of its own, with a disk of their own."""
+    disk = tmp_path_factory.mktemp("disk")
+    with (
+        dask.config.set({"temporary-directory": str(disk)}),
+        LocalCluster(
+            n_workers=2,
+            threads_per_worker=1,
+            dashboard_address="127.0.0.1:0",
+            worker_dashboard_address="127.0.0.1:0",
+            local_directory=str(disk),
+        ) as cluster,
+        Client(cluster) as client,
+    ):
+        client.run(lambda: dask.config.set({"temporary-directory": str(disk)}))
+        yield client
+
+
+@contextmanager
+def given(client: Client) -> Iterator[Client]:
+    yield client
+
+
+Repro = Callable[..., tuple[int, str]]
+
+
+@pytest.fixture
+def repro(client: Client, monkeypatch: pytest.MonkeyPatch) -> Repro:
+    def run(root: Path, *targets: str, **options: object) -> tuple[int, str]:
+        monkeypatch.chdir(root)
+        monkeypatch.setenv("DVC_SITE_CACHE_DIR", str(root.parent / f"site-{root.name}"))
+        text = io.StringIO()
+        status = reproduce(list(targets), given(client), console=Console(file=text, width=200), **options)  # type: ignore[arg-type]
+        return status, text.getvalue()
+
+    return run
+
+
+@pytest.fixture
+def repository(tmp_path: Path) -> Callable[..., Project]:
+    """A committed project with a folder for a remote."""
+
+    def make(pipeline: str, name: str = "project", **files: str) -> Project:
+        root = tmp_path / name
+        root.mkdir()
+        project = Project(root)
+        project.begin()
+        project.run("dvc", "init", "-q")
+        (root / "join.py").write_text(JOIN)
+        (root / "dvc.yaml").write_text(pipeline.replace("PYTHON", sys.executable))
+        for file, text in files.items():
+            (root / file.replace("_", ".")).write_text(text)
+        project.run("dvc", "remote", "add", "--default", "lab", str(tmp_path / "remote"))
+        project.commit("Begin")
+        return project
+
+    return make
+
+
+def test_ends_with_what_a_local_run_ends_with(repository: Callable[..., Project], repro: Repro) -> None:
+    project = repository(PIPELINE, params_yaml=PARAMS)
+    shutil.copytree(project.folder, project.folder.with_name("local"))
+    local = Project(project.folder.with_name("local"))
+    local.run("dvc", "repro", DVC_SITE_CACHE_DIR=str(project.folder.with_name("site")))
+    status, text = repro(project.folder)
+    assert status == 0, text
+    assert (project.folder / "dvc.lock").read_text() == (local.folder / "dvc.lock").read_text()
+    for name in ("left.json", "left.csv"):  # metrics and plots
+        assert (project.folder / name).read_bytes() == (local.folder / name).read_bytes()
+    assert not (project.folder / "report.txt").exists()  # what DVC caches stays on the remote,
+    project.run("dvc", "pull")  # where it is to be had
+    assert (project.folder / "report.txt").read_bytes() == (local.folder / "report.txt").read_bytes()
+    assert project.run("dvc", "status").stdout.strip() == "Data and pipelines are up to date."
+    status, text = repro(project.folder)
+    assert (status, "7 unchanged" in text) == (0, True), text
+
+
+ONE = """
+stages:
+  one:
+    cmd: {cmd}
+    deps: [join.py]
+    params: [rate]
+    outs: [one.txt]
+    metrics: [score.json: {{cache: false}}]
+"""
+JOINED = "PYTHON join.py one.txt && PYTHON join.py score.json"
+
+
+def test_a_result_that_is_on_the_remote_is_not_computed_again(repository: Callable[..., Project], repro: Repro) -> None:
+    project = repository(ONE.format(cmd=f"echo ran && {JOINED}"), params_yaml="rate: 1")
+    status, text = repro(project.folder)
+    assert status == 0, text
+    assert "one | ran" in text  # what the node's command says is heard here
+    recorded = (project.folder / "dvc.lock").read_text()
+    project.run("git", "clean", "-qfdx", "-e", ".dvc")  # as if this machine had died before it recorded anything
+    status, text = repro(project.folder)
+    assert status == 0, text
+    assert "taken from" in text and "one | ran" not in text
+    assert (project.folder / "dvc.lock").read_text() == recorded
+    assert (project.folder / "score.json").exists()
+
+
+def test_changes_that_are_not_committed_travel(repository: Callable[..., Project], repro: Repro) -> None:
+    project = repository(ONE.format(cmd=f"cat params.yaml && git log --format=%h%P && {JOINED}"), params_yaml="rate: 1")
+    head = project.run("git", "rev-parse", "HEAD").stdout.strip()
+    (project.folder / "params.yaml").write_text("rate: 2.5\n")
+    status, text = repro(project.folder)
+    assert status == 0, text
+    assert "one | rate: 2.5" in text
+    assert head in text  # the changes are a commit upon the project's own
+    assert "rate: 2.5" in (project.folder / "dvc.lock").read_text()
+    assert project.run("git", "rev-parse", "HEAD").stdout.strip() == head
+    (project.folder / "join.py").write_text(JOIN + "print('newer')\n")
+    assert "one | newer" in repro(project.folder)[1]
+
+
+def test_what_changed_meanwhile_is_not_recorded(repository: Callable[..., Project], repro: Repro) -> None:
+    project = repository(ONE.format(cmd=f"{JOINED} && sleep 0.1 && sh hook.sh"), params_yaml="rate: 1")
+    (project.folder / "hook.sh").write_text(f"echo 'rate: 7' > {project.folder}/params.yaml\n")
+    project.commit("Hook")
+    status, text = repro(project.folder)
+    assert (status, "params changed while it ran: nothing is recorded" in text) == (1, True), text
+    assert not (project.folder / "dvc.lock").exists()
+
+
+def test_a_command_that_fails_is_told_with_its_log(repository: Callable[..., Project], repro: Repro) -> None:
+    project = repository(ONE.format(cmd="echo no such thing && exit 3"), params_yaml="rate: 1")
+    status, text = repro(project.folder)
+    assert status == 1
+    assert "failed: one" in text and "  no such thing" in text
+    assert not (project.folder / "dvc.lock").exists()
+
+
+def test_refuses_before_anything_runs(
+    repository: Callable[..., Project], repro: Repro, client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    project = repository(ONE.format(cmd=JOINED), params_yaml="rate: 1")
+    (project.folder / ".gitignore").write_text("/extra\n")
+    (project.folder / "extra").mkdir()
+    pipeline = (project.folder / "dvc.yaml").read_text()
+    (project.folder / "dvc.yaml").write_text(pipeline.replace("[join.py]", "[join.py, extra]"))
+    (project.folder / "extra/file").write_text("git does not track it")
+    monkeypatch.setattr("replica.commands.cluster.fleet.PATIENCE", 0.0)
+    status, text = repro(project.folder)
+    assert status == 1
+    assert "no worker takes it" in text and "extra" in text
+    (project.folder / "dvc.yaml").write_text(pipeline)
+    monkeypatch.setattr("replica.commands.cluster.driver.versions", lambda: {**versions(), "numpy": "0.1"})
+    status, text = repro(project.folder)
+    assert status == 1
+    assert "other libraries than the driver's: numpy" in text and "not 0.1" in text
+    project.run("dvc", "remote", "remove", "lab")
+    with pytest.raises(UserError, match="no DVC remote"):
+        repro(project.folder)
+
+
+def test_a_worker_that_dies_amid_a_stage_is_replaced(
+    repository: Callable[..., Project], repro: Repro, client: Client, tmp_path: Path
+) -> None:
+    mark = tmp_path / "mark"
+    kill = f"if [ ! -e {mark} ]; then touch {mark}; kill -9 $REPLICA_PARENT; sleep 60; fi"
+    project = repository(ONE.format(cmd=json.dumps(f"{kill} && {JOINED}")), params_yaml="rate: 1")
+    status, text = repro(project.folder)
+    assert status == 0, text
+    assert mark.exists()
+    assert (project.folder / "score.json").exists()
