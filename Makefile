@@ -1,6 +1,6 @@
 # The words the README uses. `make` alone lists them.
 .DEFAULT_GOAL := help
-.PHONY: help setup sample repro notebook test figures emulated law long cells lint lock
+.PHONY: help setup sample repro notebook test figures emulated law long machines cluster cells lint lock
 PYTHON ?= python3
 BIN := .venv/bin
 # DVC starts the stages as `python -m …`: the environment's own comes first.
@@ -52,6 +52,16 @@ notebooks/%.ipynb: notebooks/%.py | .venv/.notebook
 	fi
 	@touch $@
 
+cluster: .venv/.cluster ## What `replica repro --cluster` needs besides
+
+.venv/.cluster: requirements-cluster.txt .venv/.done
+	@if command -v uv >/dev/null; then \
+	  uv pip install --quiet --require-hashes --compile-bytecode --python $(BIN)/python -r requirements-cluster.txt; \
+	else \
+	  $(BIN)/python -m pip install --quiet --require-hashes -r requirements-cluster.txt; \
+	fi
+	@touch $@
+
 test: setup ## The tests
 	@python -m pytest
 
@@ -67,12 +77,16 @@ law: setup ## What the check accepts, trains: 2,000 entries drawn from the schem
 long: setup .venv/.notebook ## A hundred kills at random moments, twenty rounds of everything at once: hours
 	@python -m pytest -m long -n0 -s
 
+machines: setup .venv/.cluster ## Hosts with networks of their own, SSH, S3, a real Slurm: as root, minutes
+	@python -m pytest -m machines -n0 -s
+
 cells: setup .venv/.notebook ## Every notebook from its first cell to its last: minutes
 	@python -m pytest -m long -n0 tests/docs/test_notebooks.py
 
 lint: setup ## Lint, format and types
 	@ruff check . && ruff format --check . && mypy
 
-lock: ## Write requirements.txt and requirements-notebook.txt anew from pyproject.toml (needs uv)
+lock: ## Write the three lock files anew from pyproject.toml (needs uv)
 	@$(COMPILE) --extra dev --output-file requirements.txt pyproject.toml
 	@$(COMPILE) --extra notebook --constraint requirements.txt --output-file requirements-notebook.txt pyproject.toml
+	@$(COMPILE) --extra cluster --constraint requirements.txt --output-file requirements-cluster.txt pyproject.toml

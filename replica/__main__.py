@@ -96,7 +96,17 @@ def repro(
     targets: Annotated[list[str] | None, typer.Argument(help="Stages, as `dvc repro` takes them; none: all.")] = None,
     jobs: Annotated[int | None, typer.Option("--jobs", "-j", help="Stages at once; as many as cores.")] = None,
     force: Annotated[bool, typer.Option("--force", "-f", help="Run every stage, changed or not.")] = False,
-    scheduler: Annotated[str | None, typer.Option(help="A running dask scheduler, such as tcp://host:8786.")] = None,
+    cluster: Annotated[
+        str | None, typer.Option(help="Each stage on a node with a clone of its own: local, ssh, slurm or kubernetes.")
+    ] = None,
+    scheduler: Annotated[
+        str | None, typer.Option(help="The same, by a dask scheduler that runs: tls://host:8786.")
+    ] = None,
+    hosts: Annotated[str | None, typer.Option(help="For --cluster ssh: one,two,three.")] = None,
+    remote: Annotated[
+        str | None, typer.Option("--remote", "-r", help="The DVC remote that nodes reach; the default one.")
+    ] = None,
+    insecure: Annotated[bool, typer.Option("--insecure", help="Another machine's scheduler without TLS.")] = False,
     overrides: Annotated[
         list[str] | None,
         typer.Option("--set-param", "-S", metavar="KEY=VALUE", help="Override, and keep the result as an experiment."),
@@ -121,10 +131,48 @@ def repro(
         print(f"warning: {warning}", file=sys.stderr)
     # The stages start as `python -m …`: this environment's, also where it has not been activated.
     os.environ["PATH"] = os.pathsep.join((str(Path(sys.executable).parent), os.environ.get("PATH", "")))
-    options: dict[str, Any] = {"jobs": jobs, "force": force, "scheduler": scheduler}
+    options: dict[str, Any] = {"jobs": jobs, "force": force}
+    if cluster or scheduler:
+        from replica.commands.cluster import command
+
+        if overrides:
+            raise UserError("--set-param: not on a cluster; edit params.yaml, whose changes travel without a commit")
+        sys.exit(command.run(targets or [], cluster, scheduler, hosts, remote, insecure, **options))
+    if hosts or remote or insecure:
+        raise UserError("--hosts, --remote, --insecure: go with --cluster or --scheduler")
     if overrides:
         sys.exit(experiment.run(overrides, targets or [], name, lambda: check_all(parameters.declared()), **options))
     sys.exit(reproduce(targets or [], **options))
+
+
+@app.command()
+def worker(
+    address: Annotated[str, typer.Argument(help="The dask scheduler's, such as tls://host:8786.")],
+    threads: Annotated[int | None, typer.Option(min=1, help="Stages at once; as many as cores.")] = None,
+    memory: Annotated[float | None, typer.Option(min=1, help="MiB for all of them; the machine's.")] = None,
+    folder: Annotated[Path | None, typer.Option(help="On this machine's own disk; dask's temporary-directory.")] = None,
+    key: Annotated[str | None, typer.Option(help="-: the certificate comes by standard input.")] = None,
+    insecure: Annotated[bool, typer.Option("--insecure", help="Another machine's scheduler without TLS.")] = False,
+) -> None:
+    """Run stages here for `replica repro --scheduler`, until told to end; outlives its scheduler.
+
+    Example: `DASK_CONFIG=certificates replica worker tls://host:8786`
+    """
+    from replica.commands.cluster.worker import work
+
+    work(address, threads, memory, folder, key, insecure)
+
+
+@app.command()
+def certificates(folder: Annotated[Path, typer.Argument(help="A new one, for all that take part.")]) -> None:
+    """Make a certificate and a key for a cluster's scheduler, workers and drivers, and dask's configuration for them.
+
+    Example: `replica certificates certificates`
+    """
+    from replica.commands.cluster import engines, security
+
+    for path in security.make(folder, engines.PATIENT):
+        print(path)
 
 
 @app.command()

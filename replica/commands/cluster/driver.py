@@ -124,7 +124,7 @@ class ClusterDriver(Driver):
 
     def _differs(self, stage: Stage) -> bool:
         """Whether a stage has to run; what is on the remote and not here is no reason."""
-        if any(not out.use_cache and not out.exists for out in stage.outs):
+        if any(not out.hash_info or (not out.use_cache and not out.exists) for out in stage.outs):
             return True
         return stage.changed(allow_missing=True, upstream=self.plan.upstream[stage])
 
@@ -253,6 +253,8 @@ class ClusterDriver(Driver):
         StageLoader.fill_from_lock(stage, theirs)
         stage.cmd_changed = False
         for out in stage.outs:
+            Path(out.fs_path).parent.mkdir(parents=True, exist_ok=True)
+            out.ignore()
             self.there.add(out.hash_info)
             if not out.use_cache or out.exists:
                 with let_go(self.mutex):

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import logging
 import os
 import sys
 import threading
@@ -81,7 +82,7 @@ def prepared(place: Path, job: Job) -> Path:
 
 def configure(local: Any, cache: Path, job: Job) -> None:
     """Where this machine's cache is, and how the job's remote is reached."""
-    local["core"] = {"autostage": "false", "analytics": "false"}
+    local["core"] = {"autostage": "true", "analytics": "false"}
     local["cache"] = {"dir": str(cache), "type": "hardlink,symlink,copy"}
     local[f'remote "{NAME}"'] = {**job.remote, "verify": "true"}
     local.write()
@@ -168,6 +169,7 @@ def main() -> None:
     job = Job(**json.loads((place / REQUEST).read_text()))
     if processes.PARENT in os.environ:
         threading.Thread(target=processes.end_with, args=(int(os.environ[processes.PARENT]),), daemon=True).start()
+    logging.getLogger("dvc").setLevel(logging.WARNING)  # what the command itself says is enough
     seconds: dict[str, float] = {}
     try:
         try:
