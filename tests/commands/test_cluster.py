@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import re
 import shutil
 import sys
 from collections.abc import Callable, Iterator
@@ -12,11 +13,13 @@ from pathlib import Path
 
 import dask
 import pytest
+import yaml
 from conftest import Project
-from distributed import Client, LocalCluster
+from distributed import Client, LocalCluster, Security
 from rich.console import Console
 from test_repro import JOIN, PARAMS, PIPELINE
 
+from replica.commands.cluster import engines, security
 from replica.commands.cluster.driver import reproduce
 from replica.commands.cluster.job import versions
 from replica.common.errors import UserError
@@ -192,3 +195,66 @@ def test_a_worker_that_dies_amid_a_stage_is_replaced(
     assert status == 0, text
     assert mark.exists()
     assert (project.folder / "score.json").exists()
+
+
+def test_a_certificate_is_its_owners_alone_and_lets_in(tmp_path: Path) -> None:
+    folder = tmp_path / "certificates"
+    files = security.make(folder, engines.PATIENT)
+    assert {path.stat().st_mode & 0o777 for path in files if path.suffix == ".pem"} == {0o600}
+    assert folder.stat().st_mode & 0o777 == 0o700
+    with pytest.raises(UserError, match="there already"):
+        security.make(folder, engines.PATIENT)
+    declared = yaml.safe_load((folder / "distributed.yaml").read_text())
+    with dask.config.set(dask.config.merge(dask.config.global_config, declared)):
+        assert dask.config.get("distributed.comm.timeouts.tcp") == "120s"
+        known = Security()
+        with LocalCluster(
+            n_workers=0, protocol="tls", security=known, dashboard_address="127.0.0.1:0", host="127.0.0.1"
+        ) as cluster:
+            with Client(cluster.scheduler_address, security=security.of(cluster.scheduler_address)) as client:
+                assert client.nthreads() == {}
+            stranger = Security.temporary()
+            with pytest.raises(OSError), Client(cluster.scheduler_address, security=stranger, timeout="2s"):
+                pass
+
+
+@pytest.mark.parametrize(
+    ("address", "said"),
+    [
+        ("tcp://192.0.2.7:8786", "without TLS, whoever reaches it runs code"),
+        ("tls://192.0.2.7:8786", "no certificate in dask's configuration"),
+        ("192.0.2.7", "an address is tls://HOST:PORT"),
+    ],
+)
+def test_refuses_a_scheduler_that_anyone_may_use(address: str, said: str) -> None:
+    with pytest.raises(UserError, match=re.escape(said)):
+        security.of(address)
+    assert security.of("tcp://127.0.0.1:8786") is security.of("tcp://192.0.2.7:8786", insecure=True) is None
+
+
+def test_a_certificate_goes_through_a_pipe() -> None:
+    made = Security.temporary()
+    again = security.read(security.written(made))
+    assert again.get_tls_config_for_role("worker") == made.get_tls_config_for_role("worker")
+    with pytest.raises(UserError, match="not a certificate"):
+        security.read("nonsense")
+
+
+def test_a_missing_package_is_one_line(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setitem(sys.modules, "dask_jobqueue", None)
+    monkeypatch.setattr(engines, "CONNECT", "0.5s")
+    started = engines.started("slurm", None, 1, [], False, tmp_path, print)
+    with pytest.raises(UserError, match="dask_jobqueue is not installed: `make cluster`"), started:
+        pass
+    for words, said in (
+        ({"cluster": "slrum"}, "did you mean slurm"),
+        ({"cluster": "local", "scheduler": "tcp://127.0.0.1:1"}, "one of the two"),
+        ({"cluster": "ssh"}, "--hosts"),
+        ({"scheduler": "tcp://127.0.0.1:9"}, "--scheduler tcp://127.0.0.1:9"),
+    ):
+        options = {"cluster": None, "scheduler": None, **words}
+        with (
+            pytest.raises(UserError, match=re.escape(said)),
+            engines.started(options["cluster"], options["scheduler"], 1, [], False, tmp_path, print),
+        ):
+            pass

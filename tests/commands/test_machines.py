@@ -6,6 +6,7 @@ prints a table.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import subprocess
@@ -16,6 +17,8 @@ from pathlib import Path
 
 import hosts
 import pytest
+import remotes
+import slurm as slurm_machine
 from conftest import ROOT, Project
 from test_repro import JOIN
 
@@ -201,3 +204,146 @@ def test_each_fault_ends_with_the_right_outputs(
 
 
 STAGES = ["make@a", "make@b", "make@c", "make@d", "score"]
+
+
+REMOTES = {"s3": remotes.s3, "ssh": remotes.ssh}
+
+
+@pytest.mark.parametrize("kind", REMOTES)
+def test_inputs_and_outputs_go_over_a_server(kind: str, tmp_path: Path, reference: dict[str, str]) -> None:
+    if kind == "ssh" and (why := remotes.no_sshd()):
+        pytest.skip(why)
+    project = made(tmp_path / "project")
+    server = tmp_path / "server"
+    server.mkdir()
+    with REMOTES[kind](server) as remote:
+        project.run("dvc", "remote", "modify", "lab", "url", remote.url)
+        for key, value in remote.options.items():
+            project.run("dvc", "remote", "modify", "lab", key, value)
+        if kind == "s3":  # what a user keeps for this machine alone does not travel
+            project.run("dvc", "remote", "modify", "--local", "lab", "secret_access_key", remotes.SECRET)
+            project.run("dvc", "remote", "modify", "--local", "lab", "access_key_id", "tester")
+        disk = tmp_path / "disk"
+        away = {"DASK_TEMPORARY_DIRECTORY": str(disk), **remote.environment}
+        process = driver(project, "--cluster", "local", "--jobs", "2", **away)
+        text, _ = process.communicate(timeout=200)
+        assert process.returncode == 0, text
+        for name, content in reference.items():
+            assert (project.folder / name).read_text() == content, text
+        project.run("dvc", "pull", **remote.environment)
+        assert (project.folder / "out/a.txt").exists()
+    written = [path for place in (project.folder, disk) for path in place.rglob("*") if path.is_file()]
+    having = [path for path in written if remotes.SECRET.encode() in path.read_bytes()]
+    assert having == ([project.folder / ".dvc/config.local"] if kind == "s3" else [])
+    assert remotes.SECRET not in text
+
+
+def test_hosts_over_ssh(tmp_path: Path, reference: dict[str, str]) -> None:
+    if why := remotes.no_sshd():
+        pytest.skip(why)
+    project = made(tmp_path / "project")
+    server = tmp_path / "server"
+    server.mkdir()
+    with remotes.sshd(server) as (port, key):
+        (server / "client").write_text(
+            f"Host one two\n  HostName 127.0.0.1\n  Port {port}\n  IdentityFile {key}\n"
+            f"  StrictHostKeyChecking no\n  UserKnownHostsFile {server}/known\n"
+        )
+        ours = {
+            "DASK_REPLICA__SSH__COMMAND": f"ssh -F {server}/client -o BatchMode=yes",
+            "DASK_REPLICA__SSH__PYTHON": f"env PYTHONPATH={ROOT} TMPDIR={server} {sys.executable}",
+        }
+        process = driver(project, "--cluster", "ssh", "--hosts", "one,two", "--jobs", "1", **ours)
+        deadline = time.monotonic() + 60
+        while not (workers := commands("replica\0worker\0tls://")) and time.monotonic() < deadline:
+            time.sleep(0.2)
+        assert workers and not any("BEGIN" in worker for worker in workers)  # no key on a command line
+        text, _ = process.communicate(timeout=200)
+        assert process.returncode == 0, text
+        for name, content in reference.items():
+            assert (project.folder / name).read_text() == content, text
+        slurm_machine.wait(lambda: not commands("replica\0worker\0tls://"))  # they end with the driver
+        process = driver(project, "--cluster", "ssh", "--hosts", "nobody.invalid", **ours)
+        text, _ = process.communicate(timeout=60)
+        assert (process.returncode, text.count("\n"), "--hosts nobody.invalid" in text) == (1, 1, True), text
+
+
+def commands(part: str) -> list[str]:
+    """The command lines that hold a text."""
+    found = []
+    for folder in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError):
+            line = (folder / "cmdline").read_text()
+            found += [line] if part in line else []
+    return found
+
+
+@pytest.fixture(scope="module")
+def slurm(tmp_path_factory: pytest.TempPathFactory) -> Iterator[slurm_machine.Slurm]:
+    if why := slurm_machine.reason():
+        pytest.skip(why)
+    with slurm_machine.running(tmp_path_factory.mktemp("slurm")) as running:
+        yield running
+
+
+def on_slurm(slurm: slurm_machine.Slurm, project: Project, jobs: int, **settings: str) -> subprocess.Popen[str]:
+    """The driver with jobs of one core; `settings` are dask-jobqueue's."""
+    declared = {"CORES": "1", "MEMORY": "1GB", "LOG_DIRECTORY": str(project.folder.parent / "logs"), **settings}
+    named = {f"DASK_JOBQUEUE__SLURM__{key}": value for key, value in declared.items()}
+    scratch = {"DASK_TEMPORARY_DIRECTORY": str(project.folder.parent / "disk")}
+    return driver(project, "--cluster", "slurm", "--jobs", str(jobs), **named, **slurm.environment, **scratch)
+
+
+def ends_well(process: subprocess.Popen[str], project: Project, reference: dict[str, str]) -> str:
+    text, _ = process.communicate(timeout=380)
+    assert process.returncode == 0, text
+    for name, content in reference.items():
+        assert (project.folder / name).read_text() == content, text
+    return text
+
+
+def test_slurm_runs_the_stages(slurm: slurm_machine.Slurm, tmp_path: Path, reference: dict[str, str]) -> None:
+    project = made(tmp_path / "project")
+    process = on_slurm(slurm, project, 2)
+    slurm_machine.wait(lambda: len(slurm.jobs()) == 2, 60)
+    ends_well(process, project, reference)
+    slurm_machine.wait(lambda: not slurm.jobs(), 60)  # and gives its jobs back
+    process = on_slurm(slurm, project, 2, MEMORY="")
+    text, _ = process.communicate(timeout=60)
+    assert (process.returncode, "--cluster slurm: memory of a job" in text) == (1, True), text
+
+
+def test_slurm_that_is_slow_to_start(slurm: slurm_machine.Slurm, tmp_path: Path, reference: dict[str, str]) -> None:
+    project = made(tmp_path / "project")
+    slurm.run("scontrol", "update", "partitionname=all", "state=DOWN")
+    process = on_slurm(slurm, project, 2)
+    slurm_machine.wait(lambda: slurm.jobs(), 60)
+    time.sleep(engines.SLOW + 3)
+    slurm.run("scontrol", "update", "partitionname=all", "state=UP")
+    assert "slurm: no worker yet" in ends_well(process, project, reference)
+
+
+def test_slurm_drains_a_node(slurm: slurm_machine.Slurm, tmp_path: Path, reference: dict[str, str]) -> None:
+    project = made(tmp_path / "project")
+    slurm.run("scontrol", "update", "nodename=one", "state=DRAIN", "reason=test")
+    try:
+        process = on_slurm(slurm, project, 2)
+        slurm_machine.wait(lambda: list(slurm.jobs().values()).count("RUNNING") == 2, 60)
+        where = slurm.run("squeue", "--noheader", "--format=%N").split()
+        assert set(where) == {"two"}
+        ends_well(process, project, reference)
+    finally:
+        slurm.run("scontrol", "update", "nodename=one", "state=RESUME")
+
+
+def test_slurm_cancels_a_job_amid_a_stage(
+    slurm: slurm_machine.Slurm, tmp_path: Path, reference: dict[str, str]
+) -> None:
+    """As a walltime does, which Slurm counts by minutes: SIGTERM, then SIGKILL; another job takes its place."""
+    project = made(tmp_path / "project")
+    process = on_slurm(slurm, project, 1)
+    slurm_machine.wait(lambda: commands("sleep\0004"), 60)
+    (first,) = slurm.jobs()
+    slurm.run("scancel", first)
+    slurm_machine.wait(lambda: any(number != first for number in slurm.jobs()), 60)
+    ends_well(process, project, reference)

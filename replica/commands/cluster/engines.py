@@ -36,6 +36,7 @@ PATIENT = {
     "distributed.comm.timeouts.connect": "60s",
     "distributed.scheduler.worker-ttl": "5 minutes",
 }
+CONNECT = "20s"  # to a scheduler that should be there
 SLOW = 10.0  # seconds without a worker, after which one line says what is waited for
 
 
@@ -121,7 +122,7 @@ def _running(address: str, insecure: bool) -> Iterator[Client]:
     from distributed import Client
 
     try:
-        with Client(address, security=security.of(address, insecure), timeout="20s") as client:
+        with Client(address, security=security.of(address, insecure), timeout=CONNECT) as client:
             yield client
     except (OSError, TimeoutError, ValueError, TypeError) as error:
         raise UserError(f"--scheduler {address}: {' '.join(str(error).split())}") from error

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -37,7 +38,9 @@ class Parcel:
         options = {key: value for key, value in repo.config["remote"][self.name].items() if not _secret(key)}
         self.remote = {key: str(value) for key, value in options.items()}
         self.project = hashlib.sha256(git(root, "rev-list", "--max-parents=0", "HEAD").encode()).hexdigest()[:16]
-        if left := workspace.untracked(root):
+        made = tuple(os.path.relpath(out.fs_path, root) for stage in repo.index.stages for out in stage.outs)
+        names = [name for name in workspace.untracked(root) if Path(name).name != ".gitignore"]
+        if left := [name for name in names if not name.startswith(made)]:  # what stages have made has its own way
             console.print(f"note: files that git does not track stay here: {', '.join(left[:5])}", highlight=False)
         self.commits = travel.commits(root)
         place = Path(repo.tmp_dir, "replica", "pack")
