@@ -239,6 +239,11 @@ def sweep(
     seed: Annotated[int, typer.Option(help="Of the draws.")] = 0,
     name: Annotated[str | None, typer.Option("--name", "-n", help="Of the experiments; VARIANT-SAMPLER.")] = None,
     apply: Annotated[bool, typer.Option("--apply", help="At the end keep the best and score it, once.")] = False,
+    cluster: Annotated[str | None, typer.Option(help="Train on nodes: local, ssh, slurm or kubernetes.")] = None,
+    scheduler: Annotated[str | None, typer.Option(help="Train on nodes of a dask scheduler that runs.")] = None,
+    hosts: Annotated[str | None, typer.Option(help="For --cluster ssh: one,two,three.")] = None,
+    remote: Annotated[str | None, typer.Option("--remote", "-r", help="The DVC remote that nodes reach.")] = None,
+    insecure: Annotated[bool, typer.Option("--insecure", help="Another machine's scheduler without TLS.")] = False,
 ) -> None:
     """Search a variant's parameters: each trial a DVC experiment, chosen by validation accuracy.
 
@@ -253,7 +258,14 @@ def sweep(
 
     # Trials start as `python -m …`, as the stages do.
     os.environ["PATH"] = os.pathsep.join((str(Path(sys.executable).parent), os.environ.get("PATH", "")))
-    sys.exit(run(variant, settings, trials, sampler, prune, jobs, seed, name, apply))
+    options: dict[str, Any] = {}
+    if cluster or scheduler:
+        from replica.commands.cluster import command
+
+        if prune:
+            raise UserError("--prune: not on a cluster, where a trial's curve is seen at its end")
+        options = {"connect": command.connect(cluster, scheduler, hosts, insecure, jobs), "remote": remote}
+    sys.exit(run(variant, settings, trials, sampler, prune, jobs, seed, name, apply, **options))
 
 
 @app.command()

@@ -15,7 +15,7 @@ import dask
 import pytest
 import yaml
 from conftest import Project
-from distributed import Client, LocalCluster, Security
+from distributed import Client, LocalCluster, Security, Worker
 from rich.console import Console
 from test_repro import JOIN, PARAMS, PIPELINE
 
@@ -42,8 +42,14 @@ def client(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Client]:
         ) as cluster,
         Client(cluster) as client,
     ):
-        client.run(lambda: dask.config.set({"temporary-directory": str(disk)}))
+        client.run(own_disk)
         yield client
+
+
+def own_disk(dask_worker: Worker) -> None:
+    place = Path(dask.config.get("temporary-directory"), str(dask_worker.name))
+    place.mkdir()
+    dask.config.set({"temporary-directory": str(place)})
 
 
 @contextmanager
@@ -129,6 +135,44 @@ def test_a_result_that_is_on_the_remote_is_not_computed_again(repository: Callab
     assert "taken from" in text and "one | ran" not in text
     assert (project.folder / "dvc.lock").read_text() == recorded
     assert (project.folder / "score.json").exists()
+
+
+def forget() -> None:
+    """What a node has kept of earlier jobs, its caches among it."""
+    for place in Path(dask.config.get("temporary-directory")).glob("replica-*"):
+        shutil.rmtree(place)
+
+
+FOLDER = """
+stages:
+  make: {cmd: PYTHON join.py made/a.txt && PYTHON join.py made/b.txt, deps: [join.py], outs: [made]}
+  use: {cmd: PYTHON join.py used.json made/a.txt, deps: [join.py, made], metrics: [used.json: {cache: false}]}
+"""
+
+
+def test_what_is_damaged_on_the_remote_is_refused(
+    repository: Callable[..., Project], repro: Repro, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, client: Client
+) -> None:
+    monkeypatch.setattr("replica.commands.cluster.fleet.PATIENCE", 0.0)
+    project = repository(FOLDER)
+    assert repro(project.folder, "make")[0] == 0
+    shutil.rmtree(project.folder / ".dvc/cache")
+    client.run(
+        lambda: shutil.rmtree(next(Path(dask.config.get("temporary-directory")).glob("replica-*"), "none"), True)
+    )
+    stored = next(
+        path for path in (tmp_path / "remote/files").rglob("*") if path.is_file() and path.read_text() == "made/a.txt\n"
+    )
+    stored.chmod(0o644)
+    stored.write_text("other\n")
+    status, text = repro(project.folder, "use")
+    assert (status, "damaged on the remote" in text) == (1, True), text
+    stored.unlink()
+    status, text = repro(project.folder, "use")
+    assert (status, "not to be had from the remote" in text) == (1, True), text
+    stored.write_text("made/a.txt\n")
+    status, text = repro(project.folder, "use")
+    assert (status, (project.folder / "used.json").exists()) == (0, True), text
 
 
 def test_changes_that_are_not_committed_travel(repository: Callable[..., Project], repro: Repro) -> None:

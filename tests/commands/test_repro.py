@@ -563,8 +563,31 @@ stages:
 
 def test_listens_to_this_machine_only(tmp_path: Path) -> None:
     workers = Workers(2, tmp_path)
-    ended = workers.execute("one", ["exit 3", "true"], str(tmp_path), dict(os.environ), tmp_path / "log")
+    ended = workers.execute(
+        {"threads": 1, "memory": 1}, "one", ["exit 3", "true"], str(tmp_path), dict(os.environ), tmp_path / "log"
+    )
     assert ended[:2] == (0, 3)
     listening = [link.laddr.ip for link in psutil.Process().net_connections("inet") if link.status == "LISTEN"]
     workers.close()
     assert set(listening) <= {"127.0.0.1", "::1"}
+
+
+@pytest.mark.parametrize(("needed", "overlap"), [(400, True), (600, False), (5000, False)])
+def test_never_more_memory_than_there_is(
+    repository: Callable[..., Path], repro: Callable[..., tuple[int, str]], monkeypatch: pytest.MonkeyPatch,
+    needed: int, overlap: bool,
+) -> None:  # fmt: skip
+    root = repository(
+        "stages: {one: {cmd: PYTHON join.py one.txt && sleep 1, outs: [one.txt]},"
+        " two: {cmd: PYTHON join.py two.txt && sleep 1, outs: [two.txt]}}"
+    )
+    (root / "benchmarks").mkdir()
+    (root / "benchmarks/memory.csv").write_text(f"stage,MiB,threads\none,{needed},1\ntwo,{needed},1\n")
+    monkeypatch.setattr(Workers, "memory", 1000.0)
+    assert repro(root)[0] == 0
+    with (root / ".dvc/tmp/replica/timeline.csv").open(newline="") as file:
+        assert all(1 < float(row["MiB"]) < 1000 for row in csv.DictReader(file))  # a Python that has little to do
+    # Of two that overlap neither has waited for the other.
+    log = [(root / f".dvc/tmp/replica/logs/{name}.log").stat().st_ctime for name in ("one", "two")]
+    assert (abs(log[0] - log[1]) < 0.9) == overlap
+    assert set(json.loads((root / ".dvc/tmp/replica/memory.json").read_text())) == {"one", "two"}

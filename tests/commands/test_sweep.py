@@ -168,6 +168,24 @@ def children(folder: Path) -> list[psutil.Process]:
     return found
 
 
+def test_trials_on_nodes_are_the_same_experiments(project_copy: Project, tmp_path: Path) -> None:
+    words = ("-S", "learning_rate=uniform(0.1,0.9)", "-S", "epochs=3", "--sampler", "random", "--trials", "2")
+    other = Project(Path(shutil.copytree(project_copy.folder, tmp_path / "other", symlinks=True)))
+    sweep(project_copy, *words, "--jobs", "1")
+    other.run("dvc", "remote", "add", "--default", "lab", str(tmp_path / "remote"))
+    text = sweep(other, *words, "--cluster", "local", "--jobs", "1", DASK_TEMPORARY_DIRECTORY=str(tmp_path / "disk"))
+    assert "2 of 2 trials" in text or "the best of 2" in text, text
+    for number in (1, 2):
+        here, there = (
+            each.run("git", "show", f"refs/exps/{base[:2]}/{base[2:]}/s-{number:03}:{name}").stdout
+            for each in (project_copy, other)
+            for base in [each.run("git", "rev-parse", "HEAD").stdout.strip()]
+            for name in ["dvc.lock"]
+        )
+        assert here == there
+    assert "--prune: not on a cluster" in sweep(other, *words, "--cluster", "local", "--prune", check=False)
+
+
 def test_goes_on_after_a_kill_and_after_ctrl_c(project_copy: Project) -> None:
     project = project_copy
     words = ("-S", "layers.1.Dense.units=5,7,13", "-S", "learning_rate=0.5", "-S", "epochs=6", "--sampler", "grid")

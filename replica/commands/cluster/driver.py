@@ -8,35 +8,28 @@ models and data stay on the remote, but where they are here already.
 from __future__ import annotations
 
 import json
-import threading
 import time
-from contextlib import AbstractContextManager, suppress
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from dvc.config import NoRemoteError
-from dvc.dependency.param import ParamsDependency
 from dvc.exceptions import DvcException
 from dvc.stage import PipelineStage
-from dvc.stage.loader import StageLoader
-from dvc.stage.serialize import to_single_stage_lockfile
 from rich.console import Console
 
-from replica.commands.cluster import objects
+from replica.commands.cluster.dispatch import Dispatch
 from replica.commands.cluster.fleet import Fleet
-from replica.commands.cluster.job import FAILED, REFUSED, Job, Result, versions
+from replica.commands.cluster.job import FAILED, REFUSED
 from replica.commands.cluster.parcel import Parcel
 from replica.commands.repro.contexts import let_go
 from replica.commands.repro.driver import Driver, InterruptedStageError, planned
-from replica.common import kernels, parameters
 from replica.common.errors import UserError
 
 if TYPE_CHECKING:
     from distributed import Client
-    from dvc.output import Output
     from dvc.repo import Repo
     from dvc.stage import Stage
-    from dvc_data.hashfile.hash_info import HashInfo
 
     from replica.commands.repro.plan import Plan
     from replica.commands.repro.workers import Stop
@@ -99,13 +92,10 @@ class ClusterDriver(Driver):
         console: Console,
         **options: bool,
     ) -> None:
-        self.fleet, self.parcel = Fleet(client, jobs, self._hear, self._say), parcel
+        self.fleet = Fleet(client, jobs, self._hear, self._say)
         # of which the local driver asks what it shares with Workers: how many at once, stop and close
         super().__init__(repo, plan, self.fleet, folder, stop, console, **options)  # type: ignore[arg-type]
-        self.versions = versions()
-        self.makers = {out.fs_path: out for stage in repo.index.stages for out in stage.outs}
-        self.there: set[HashInfo] = set()  # on the remote, for all that this run knows
-        self.sending = threading.Lock()
+        self.dispatch = Dispatch(repo, parcel, self.mutex, remember=not self.options["force"])
         self.overheads: list[dict[str, Any]] = []
 
     def _hear(self, stage: str, text: str) -> None:
@@ -150,126 +140,32 @@ class ClusterDriver(Driver):
     def _remotely(self, stage: PipelineStage) -> None:
         """Run a stage on a node and record what it did; the caller holds the mutex."""
         outcome, name = self.active[stage], stage.addressing
+        began = time.monotonic()
         self.repo._reset()
-        job = self._job(stage)
+        job = self.dispatch.job(stage)
+        parts = {"send": round(time.monotonic() - began, 3)}
         log = self._log(name)
         log.unlink(missing_ok=True)
         log.touch()
         outcome.began = time.monotonic() - self.began
         self.display.started(name, log, self.expected[name])
         with let_go(self.mutex):
-            result = self.fleet.run(job)
+            result = self.fleet.run(job, self.needs.of(name))
         outcome.seconds = time.monotonic() - self.began - outcome.began
-        self.overheads.append({"stage": name, "host": result.host, **result.seconds, "all": round(outcome.seconds, 3)})
+        parts |= {**result.seconds, "at": round(outcome.began, 3), "all": round(outcome.seconds, 3)}
+        self.overheads.append({"stage": name, "host": result.host, "seconds": parts})
         if self.stop and result.status in (FAILED, REFUSED):
             raise InterruptedStageError
         if result.status == FAILED:
             raise DvcException(f"{result.host}: {result.words}")
         if result.status == REFUSED:
             raise DvcException(result.words)
-        self._accept(stage, job, result)
-        outcome.state = "cached" if result.remembered else "done"
+        began = time.monotonic()
+        self.dispatch.accept(stage, job, result)
+        parts["take"] = round(time.monotonic() - began, 3)
+        outcome.state, outcome.memory = "cached" if result.remembered else "done", result.memory
         self.lockfiles.add(stage)
-
-    def _job(self, stage: PipelineStage) -> Job:
-        """What a node needs to run a stage; what lies here alone goes to the remote."""
-        self._looked(stage, {})
-        inputs, expected = {}, {}
-        for dep in stage.deps:
-            if isinstance(dep, ParamsDependency):
-                continue
-            expected[dep.def_path] = str(dep.hash_info.value)
-            if self._made(dep.fs_path):
-                inputs[dep.def_path] = str(dep.hash_info.value)
-                if dep.exists:
-                    self._send(dep)
-        persistent = [out for out in stage.outs if out.persist and out.use_cache and out.hash_info]
-        before = {out.def_path: str(out.hash_info.value) for out in persistent}
-        item = stage.addressing.partition("@")[2]
-        native = self._native(stage.addressing)
-        return Job(
-            project=self.parcel.project,
-            stage=stage.addressing,
-            base=self.parcel.commits.base,
-            files=self.parcel.commits.files,
-            pack=self.parcel.pack,
-            remote=self.parcel.remote,
-            inputs=inputs,
-            before=before,
-            expected=expected,
-            versions=self.versions,
-            cpu=kernels.describe("native")["cpu"] if native else None,  # type: ignore[arg-type]
-            beside=[f"timings/{item}.json", f"live/{item}/metrics.json"] if item else [],
-            remember=not native and not self.options["force"],
-        )
-
-    def _looked(self, stage: PipelineStage, sent: dict[str, str]) -> None:
-        """Note the inputs' hashes as they are now; of one that is not here, what was `sent`, or its maker recorded."""
-        stage.save_deps(allow_missing=True)
-        for dep in stage.deps:
-            if isinstance(dep, ParamsDependency) or dep.exists:
-                continue
-            maker = self.makers.get(dep.fs_path)
-            if dep.def_path in sent:
-                dep.hash_info = objects.hashed(sent[dep.def_path])
-            elif maker is not None and maker.hash_info:
-                dep.hash_info, dep.meta = maker.hash_info, maker.meta
-            else:
-                raise DvcException(f"{dep}: neither here nor recorded in dvc.lock")
-
-    def _made(self, path: str) -> bool:
-        """Whether stages make what is at a path, below it, or around it: git may not have it."""
-        return any(_within(path, made) or _within(made, path) for made in self.makers)
-
-    def _send(self, item: Output) -> None:
-        with self.sending:
-            obj = objects.kept(item)
-            if obj not in self.there:
-                with let_go(self.mutex):
-                    objects.push(self.repo, self.parcel.name, [obj])
-                self.there.add(obj)
-
-    def _native(self, name: str) -> bool:
-        group, _, item = name.partition("@")
-        if group not in ("train", "search"):
-            return False
-        with suppress(UserError, KeyError):
-            declared = parameters.declared(Path(self.repo.root_dir))
-            entry = declared["variants" if group == "train" else "searches"][item]
-            return (entry.get("kernels") or declared["training"]["kernels"]) == "native"
-        return False
-
-    def _accept(self, stage: PipelineStage, job: Job, result: Result) -> None:
-        """Take a node's outputs and record, if the inputs are still what they were when it began."""
-        self._looked(stage, job.inputs)
-        ours, theirs = json.loads(json.dumps(to_single_stage_lockfile(stage))), result.entry
-        for part in ("deps", "params", "cmd"):
-            if part == "deps":
-                had, now = ({dep["path"]: dep["md5"] for dep in each.get("deps", [])} for each in (theirs, ours))
-            else:
-                had, now = ({part: each.get(part)} for each in (theirs, ours))
-            if changed := sorted(key for key in now if had.get(key) != now[key]):
-                raise DvcException(f"{', '.join(changed)} changed while it ran: nothing is recorded; run it again")
-        StageLoader.fill_from_lock(stage, theirs)
-        stage.cmd_changed = False
-        for out in stage.outs:
-            Path(out.fs_path).parent.mkdir(parents=True, exist_ok=True)
-            out.ignore()
-            self.there.add(out.hash_info)
-            if not out.use_cache or out.exists:
-                with let_go(self.mutex):
-                    objects.pull(self.repo, self.parcel.name, [out.hash_info])
-                objects.place(self.repo, out.fs_path, out.hash_info)
-            self.makers[out.fs_path] = out
-        for name, text in result.files.items():
-            path = Path(self.repo.root_dir, name)
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_text(text)
 
     def _report(self) -> int:
         (self.folder / "cluster.json").write_text(json.dumps(self.overheads, indent=1) + "\n")
         return super()._report()
-
-
-def _within(path: str, folder: str) -> bool:
-    return path == folder or path.startswith(folder.rstrip("/") + "/")

@@ -68,8 +68,8 @@ class Fleet:
         except (OSError, TimeoutError):
             return {}
 
-    def run(self, job: Job, needs: dict[str, float] | None = None) -> Result:
-        """Let one worker carry a job out; another where one refuses it or is lost.
+    def run(self, job: Job, needs: dict[str, float]) -> Result:
+        """Let one worker that has what it needs carry a job out; another where one refuses it or is lost.
 
         Raises
         ------
@@ -80,7 +80,8 @@ class Fleet:
         while True:
             allowed = self._allowed(refused)
             key = f"{job.stage}-{next(self.numbers)}-{self.id}"
-            options: dict[str, Any] = {"key": key, "workers": allowed, "resources": needs, "pure": False}
+            resources = self._within(needs)
+            options: dict[str, Any] = {"key": key, "workers": allowed, "resources": resources, "pure": False}
             try:
                 future = self.client.submit(node.run, self.id, job.plain(), **options)
                 address, plain = self._outcome(future, allowed)
@@ -94,6 +95,16 @@ class Fleet:
             if refused[address] not in self.told:
                 self.told.add(refused[address])
                 self.tell(f"{job.stage} refused by {refused[address]}")
+
+    def _within(self, needs: dict[str, float]) -> dict[str, float] | None:
+        """A stage's needs, but no more than the largest worker has; none where workers don't say what they have."""
+        try:
+            workers = self.client.scheduler_info(n_workers=-1)["workers"].values()
+        except (OSError, TimeoutError):
+            return None
+        if not workers or not all(set(needs) <= set(worker.get("resources", {})) for worker in workers):
+            return None
+        return {key: min(value, max(worker["resources"][key] for worker in workers)) for key, value in needs.items()}
 
     def _allowed(self, refused: dict[str, str]) -> list[str] | None:
         """The workers that have not refused; None: any."""

@@ -23,8 +23,8 @@ class Job:
         What a node keeps this project's clones and cache under.
     stage
         Such as `train@mnist_cnn`.
-    base, files, pack
-        See `travel.Commits`, and the MD5 of their pack on the remote.
+    base, files, packs
+        See `travel.Commits`; of each commit, the MD5 of its pack on the remote.
     remote
         Its options as dvc.yaml's reader has them, `url` among them, without secrets: a node has its own.
     inputs
@@ -47,7 +47,7 @@ class Job:
     stage: str
     base: str
     files: str
-    pack: str
+    packs: dict[str, str]
     remote: dict[str, Any]
     inputs: dict[str, str]
     before: dict[str, str]

@@ -115,7 +115,7 @@ def _run(run_id: str, job: Job, place: Path, say: Callable[[str], None]) -> dict
     if outcome.status < 0:
         return Result(FAILED, f"ended by signal {-outcome.status}", host=host).plain()
     if answer.exists():
-        return json.loads(answer.read_text()) | {"host": host}
+        return json.loads(answer.read_text()) | {"host": host, "memory": outcome.memory}
     last = "; ".join(tail(log, 1)) or f"exit status {outcome.status}"
     if shutil.disk_usage(place).free < ROOM:
         return Result(REFUSED, f"the disk of {place} is full: {last}", host=host).plain()

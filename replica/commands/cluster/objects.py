@@ -18,6 +18,7 @@ from dvc_data.hashfile.tree import Tree
 if TYPE_CHECKING:
     from dvc.output import Output
     from dvc.repo import Repo
+    from dvc_data.hashfile.db import HashFileDB
 
 
 class TransferError(DvcException):
@@ -58,17 +59,27 @@ def pull(repo: Repo, remote: str, objects: Iterable[HashInfo]) -> None:
     TransferError
         Where one is not there, or has other bytes.
     """
-    cache = repo.cache.local
-    odb = repo.cloud.get_remote_odb(remote, "pull")
-    odb.verify = True
-    wanted = list(objects)
-    try:
-        result = transfer(odb, cache, wanted, verify=True, shallow=False, cache_odb=cache)
-    except FileNotFoundError as error:
-        raise TransferError(f"not on the remote {remote}: {error.filename or error}") from error
-    lacking = [each for each in wanted if not whole(repo, each)]
-    if result.failed or lacking:
-        raise TransferError(f"{len(result.failed) or len(lacking)} files of the remote {remote} lack, or are damaged")
+    odb, wanted = repo.cloud.get_remote_odb(remote, "pull"), list(objects)
+    _fetch(repo.cache.local, odb, [str(each.value) for each in wanted])
+    for folder in (each for each in wanted if each.isdir):
+        try:
+            listing = Tree.load(repo.cache.local, folder)
+        except (FileNotFoundError, ValueError) as error:
+            raise TransferError(f"{folder.value}: damaged on the remote") from error
+        _fetch(repo.cache.local, odb, [each.value for _, _, each in listing])
+    if lacking := [each.value for each in wanted if not whole(repo, each)]:
+        raise TransferError(f"{', '.join(map(str, lacking))}: damaged on the remote")
+
+
+def _fetch(cache: HashFileDB, odb: HashFileDB, oids: list[str]) -> None:
+    """Copy what the cache lacks; what has another MD5 than its name is dropped again."""
+    there = set(cache.oids_exist(oids))
+    lacking = [oid for oid in dict.fromkeys(oids) if oid not in there]
+    failed: list[str] = []
+    paths = [odb.oid_to_path(oid) for oid in lacking]
+    cache.add(paths, odb.fs, lacking, verify=True, on_error=lambda path, error: failed.append(f"{path}: {error}"))
+    if failed:
+        raise TransferError(f"not to be had from the remote: {failed[0]}")
 
 
 def whole(repo: Repo, obj: HashInfo) -> bool:

@@ -43,11 +43,15 @@ class Parcel:
         if left := [name for name in names if not name.startswith(made)]:  # what stages have made has its own way
             console.print(f"note: files that git does not track stay here: {', '.join(left[:5])}", highlight=False)
         self.commits = travel.commits(root)
-        place = Path(repo.tmp_dir, "replica", "pack")
-        travel.pack(root, self.commits, place)
-        self.pack = self._sent(repo, place)
+        base, files = self.commits
+        self.packs = {base: self._sent(repo, base)}
+        if files != base:
+            self.packs[files] = self._sent(repo, files, base)
 
-    def _sent(self, repo: Repo, place: Path) -> str:
+    def _sent(self, repo: Repo, commit: str, without: str = "") -> str:
+        place = Path(repo.tmp_dir, "replica", f"pack-{commit}")
+        place.parent.mkdir(exist_ok=True)
+        travel.pack(Path(repo.root_dir), commit, place, without)
         cache = repo.cache.local
         staging, _, obj = build(cache, str(place), repo.fs, "md5")
         transfer(staging, cache, {obj.hash_info}, shallow=False)

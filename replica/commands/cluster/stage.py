@@ -67,11 +67,12 @@ def prepared(place: Path, job: Job) -> Path:
 
     clone, cache = place / "clone", place.parent / "cache"
     wanted = travel.Commits(job.base, job.files)
-    if not travel.known(clone, wanted):
-        pack = place / "pack"
-        fetched(place, job, pack)
-        travel.unpack(clone, wanted, pack)
-        pack.unlink()
+    for commit, value in job.packs.items():
+        if not travel.known(clone, commit):
+            pack = place / "pack"
+            fetched(place, job, value, pack)
+            travel.unpack(clone, pack, job.base)
+            pack.unlink()
     travel.check_out(clone, wanted)
     (clone / "dvc.lock").unlink(missing_ok=True)  # what is recorded is the driver's business
     # This process alone is in the clone, so what stands in DVC's own list of locks is a killed one's.
@@ -88,8 +89,8 @@ def configure(local: Any, cache: Path, job: Job) -> None:
     local.write()
 
 
-def fetched(place: Path, job: Job, pack: Path) -> None:
-    """The job's pack of commits, from the remote: an empty DVC project is enough to reach it."""
+def fetched(place: Path, job: Job, value: str, pack: Path) -> None:
+    """A pack of the job's, from the remote: an empty DVC project is enough to reach it."""
     from configobj import ConfigObj
     from dvc.repo import Repo
 
@@ -98,8 +99,8 @@ def fetched(place: Path, job: Job, pack: Path) -> None:
     (empty / ".dvc/config").write_text("[core]\n    no_scm = true\n")
     configure(ConfigObj(str(empty / ".dvc/config.local")), place.parent / "cache", job)
     with Repo(str(empty)) as repo:
-        objects.pull(repo, NAME, [objects.hashed(job.pack)])
-        objects.place(repo, str(pack), objects.hashed(job.pack))
+        objects.pull(repo, NAME, [objects.hashed(value)])
+        objects.place(repo, str(pack), objects.hashed(value))
 
 
 def carried_out(job: Job, seconds: dict[str, float]) -> Result:

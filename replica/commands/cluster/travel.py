@@ -1,4 +1,4 @@
-"""How a project's files reach another machine: one git pack of a commit, and of what is changed upon it.
+"""How a project's files reach another machine: a git pack of a commit, and one of what is changed upon it.
 
 The commit keeps its number, its history stays at home (the clone is a shallow one). Changes that are not committed are
 an experiment's commit upon it, as `dvc exp run` makes one, under no reference.
@@ -31,14 +31,15 @@ def commits(root: Path) -> Commits:
     return Commits(state.base, git(root, *workspace.identity(root), *words))
 
 
-def pack(root: Path, wanted: Commits, file: Path) -> None:
-    """Write the pack of commits."""
-    names = git(root, "rev-list", "--objects", "--no-walk", *dict.fromkeys(wanted))
-    objects = "".join(line.split(" ")[0] + "\n" for line in names.splitlines())
+def pack(root: Path, commit: str, file: Path, without: str = "") -> None:
+    """Write the pack of a commit, without its history and without what another commit has."""
+    names = _objects(root, commit)
+    if without:
+        names -= _objects(root, without)
     with file.open("wb") as packed:
         done = subprocess.run(
-            ["git", "-C", str(root), "pack-objects", "--quiet", "--stdout"],
-            input=objects.encode(),
+            ["git", "-C", str(root), "-c", "pack.threads=1", "pack-objects", "--quiet", "--stdout"],
+            input="".join(f"{name}\n" for name in sorted(names)).encode(),
             stdout=packed,
             stderr=subprocess.PIPE,
             check=False,
@@ -47,19 +48,24 @@ def pack(root: Path, wanted: Commits, file: Path) -> None:
         raise UserError(f"git pack-objects: {' '.join(done.stderr.decode(errors='replace').split())}")
 
 
-def known(clone: Path, wanted: Commits) -> bool:
-    """Whether a clone has commits already."""
+def _objects(root: Path, commit: str) -> set[str]:
+    listed = git(root, "rev-list", "--objects", "--no-walk", commit)
+    return {line.split(" ")[0] for line in listed.splitlines()}
+
+
+def known(clone: Path, commit: str) -> bool:
+    """Whether a clone has a commit already."""
     if not (clone / ".git").is_dir():
         return False
     try:
-        git(clone, "cat-file", "-e", wanted.files)
+        git(clone, "cat-file", "-e", commit)
     except UserError:
         return False
     return True
 
 
-def unpack(clone: Path, wanted: Commits, file: Path) -> None:
-    """Take commits into a clone, which is made where there is none."""
+def unpack(clone: Path, file: Path, base: str) -> None:
+    """Take a pack into a clone, which is made where there is none; of `base` it will lack the history."""
     if not (clone / ".git").is_dir():
         clone.mkdir(parents=True, exist_ok=True)
         git(clone, "init", "--quiet")
@@ -71,7 +77,7 @@ def unpack(clone: Path, wanted: Commits, file: Path) -> None:
         raise UserError(f"git index-pack: {' '.join(done.stderr.decode(errors='replace').split())}")
     shallow = clone / ".git/shallow"
     before = set(shallow.read_text().split()) if shallow.exists() else set()
-    shallow.write_text("".join(f"{each}\n" for each in sorted(before | {wanted.base})))
+    shallow.write_text("".join(f"{each}\n" for each in sorted(before | {base})))
 
 
 def check_out(clone: Path, wanted: Commits) -> None:

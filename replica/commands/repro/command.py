@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
+import sys
 import threading
 import time
 from contextlib import suppress
@@ -19,11 +20,12 @@ from replica.common import processes
 
 
 class Ended(NamedTuple):
-    """How a stage's commands ended: the last one's place and exit status, and the seconds of all."""
+    """How a stage's commands ended: the last one's place and exit status, the seconds of all, and MiB at the most."""
 
     command: int
     status: int
     seconds: float
+    memory: float = 0.0
 
 
 _guard = threading.Lock()
@@ -34,13 +36,13 @@ _stopped: set[str] = set()
 def execute(run: str, commands: list[str | list[str]], cwd: str, env: dict[str, str], log: str) -> Ended:
     """Run `commands` in turn until one fails, each in a process group of its own, their output in the file `log`."""
     began = time.monotonic()
-    place, status = 0, 0
+    place, status, memory = 0, 0, 0.0
     env = {**env, processes.PARENT: str(os.getpid())}
     with Path(log).open("wb") as file:
         for place, command in enumerate(commands):
             with _guard:  # between the look at _stopped and the entry in _running no stop may slip through
                 if run in _stopped:
-                    return Ended(place, -signal.SIGINT, time.monotonic() - began)
+                    return Ended(place, -signal.SIGINT, time.monotonic() - began, memory)
                 process = subprocess.Popen(
                     command,
                     cwd=cwd,
@@ -52,7 +54,8 @@ def execute(run: str, commands: list[str | list[str]], cwd: str, env: dict[str, 
                     start_new_session=True,
                 )
                 _running.setdefault(run, set()).add(process.pid)
-            status = process.wait()
+            status, used = _ended(process)
+            memory = max(memory, used)
             with _guard:
                 _running[run].discard(process.pid)
                 if run in _stopped:
@@ -60,7 +63,14 @@ def execute(run: str, commands: list[str | list[str]], cwd: str, env: dict[str, 
                     status = status or -signal.SIGINT
             if status:
                 break
-    return Ended(place, status, time.monotonic() - began)
+    return Ended(place, status, time.monotonic() - began, memory)
+
+
+def _ended(process: subprocess.Popen[bytes]) -> tuple[int, float]:
+    """Wait for a process; its exit status, and the most MiB that it, or one that it waited for, had at a time."""
+    _, status, usage = os.wait4(process.pid, 0)
+    process.returncode = os.waitstatus_to_exitcode(status)
+    return process.returncode, usage.ru_maxrss / (2**20 if sys.platform == "darwin" else 2**10)
 
 
 def stop(run: str, number: int = signal.SIGINT) -> None:

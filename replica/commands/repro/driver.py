@@ -28,6 +28,7 @@ from replica.commands.repro.contexts import let_go, replaced
 from replica.commands.repro.display import Display, duration
 from replica.commands.repro.estimates import Estimates
 from replica.commands.repro.lockfile import Lockfiles
+from replica.commands.repro.needs import Needs
 from replica.commands.repro.plan import Longest, Plan, planned
 from replica.commands.repro.summary import Outcome, counts, tell, write_timeline
 from replica.commands.repro.workers import Stop, Workers
@@ -118,6 +119,7 @@ class Driver:
         self.estimates = Estimates(Path(repo.root_dir), self.folder / "estimates.json")
         self.names = [stage.addressing for stage in plan.steps]
         self.expected = self.estimates.of(self.names)
+        self.needs = Needs(Path(repo.root_dir), self.folder / "memory.json")
         self.lockfiles = Lockfiles(plan.steps)
         self.mutex = threading.Lock()  # only its holder uses DVC
         self.events: queue.SimpleQueue[Stage] = queue.SimpleQueue()
@@ -220,8 +222,9 @@ class Driver:
             raise InterruptedStageError
         self.display.started(stage.addressing, log, self.expected[stage.addressing])
         with let_go(self.mutex):
-            ended = self.workers.execute(stage.addressing, commands, options["cwd"], options["env"], log)
-        outcome.seconds = ended.seconds
+            words = (commands, options["cwd"], options["env"], log)
+            ended = self.workers.execute(self.needs.of(stage.addressing), stage.addressing, *words)
+        outcome.seconds, outcome.memory = ended.seconds, ended.memory
         if ended.status and self.stop:
             raise InterruptedStageError
         if ended.status:
@@ -264,7 +267,9 @@ class Driver:
 
     def _report(self) -> int:
         outcomes = {stage.addressing: self.outcomes[stage] for stage in self.plan.steps if stage in self.outcomes}
-        self.estimates.record({name: outcome.seconds for name, outcome in outcomes.items() if outcome.state == "done"})
+        done = {name: outcome for name, outcome in outcomes.items() if outcome.state == "done"}
+        self.estimates.record({name: outcome.seconds for name, outcome in done.items()})
+        self.needs.record({name: outcome.memory for name, outcome in done.items()})
         if any(outcome.seconds for outcome in outcomes.values()):
             write_timeline(self.folder / "timeline.csv", outcomes)
         tell(self.console, outcomes, time.monotonic() - self.began, self._log)

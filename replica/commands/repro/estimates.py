@@ -34,11 +34,11 @@ class Estimates:
                 for row in csv.DictReader(file):
                     self._learn_training(row.get("variant"), row.get("train_seconds"), row.get("seeds"))
         for path in sorted((root / "timings").glob("*.json")):
-            timing = _read(path)
+            timing = read(path)
             seeds = timing.get("seeds")
             count = len(seeds) if isinstance(seeds, dict) and seeds else 1
             self._learn_training(path.stem, timing.get("train_seconds"), count)
-        for name, seconds in _read(own).items():
+        for name, seconds in read(own).items():
             self._learn(name, seconds)
 
     def _learn_training(self, name: str | None, seconds: object, times: object) -> None:
@@ -55,25 +55,27 @@ class Estimates:
         """Seconds of each stage; one never seen takes its group's mean, else what a short stage takes."""
         groups: dict[str, list[float]] = {}
         for name, seconds in self.measured.items():
-            groups.setdefault(_group(name), []).append(seconds)
+            groups.setdefault(group(name), []).append(seconds)
         means = {group: fmean(values) for group, values in groups.items()}
-        return {name: self.measured.get(name, means.get(_group(name), SHORT)) for name in names}
+        return {name: self.measured.get(name, means.get(group(name), SHORT)) for name in names}
 
     def record(self, seconds: dict[str, float]) -> None:
         """Add what this run measured to the driver's own file."""
         if not seconds:
             return
-        kept = {**_read(self.own), **{name: round(value, 3) for name, value in seconds.items()}}
+        kept = {**read(self.own), **{name: round(value, 3) for name, value in seconds.items()}}
         beside = self.own.with_suffix(".new")
         beside.write_text(json.dumps(kept, indent=2, sort_keys=True) + "\n")
         beside.replace(self.own)
 
 
-def _group(name: str) -> str:
+def group(name: str) -> str:
+    """The stage in dvc.yaml that a name such as `train@mnist_cnn` is one of."""
     return name.split("@")[0]
 
 
-def _read(path: Path) -> dict:
+def read(path: Path) -> dict:
+    """A JSON object; empty where there is none that can be read."""
     try:
         found = json.loads(path.read_text())
     except (OSError, ValueError):

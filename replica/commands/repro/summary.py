@@ -25,6 +25,8 @@ class Outcome:
         `interrupted`, or `skipped` (a stage it needs did not end well).
     began, seconds
         When its command began, in seconds from the run's start, and how long it took; 0 where none ran.
+    memory
+        MiB that its commands had at the most.
     words
         What went wrong, or which stage it lacks.
     """
@@ -32,6 +34,7 @@ class Outcome:
     state: str = "cached"
     began: float = 0.0
     seconds: float = 0.0
+    memory: float = 0.0
     words: str = ""
 
 
@@ -41,13 +44,13 @@ def counts(outcomes: Iterable[Outcome]) -> str:
 
 
 def write_timeline(path: Path, outcomes: dict[str, Outcome]) -> None:
-    """Write one row a command that ran: stage, state, start and seconds."""
+    """Write one row a command that ran: stage, state, start, seconds and MiB."""
     ran = [(outcome.began, name, outcome) for name, outcome in outcomes.items() if outcome.seconds]
     with path.open("w", newline="") as file:
         writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(["stage", "state", "start", "seconds"])
+        writer.writerow(["stage", "state", "start", "seconds", "MiB"])
         for began, name, outcome in sorted(ran):
-            writer.writerow([name, outcome.state, f"{began:.3f}", f"{outcome.seconds:.3f}"])
+            writer.writerow([name, outcome.state, f"{began:.3f}", f"{outcome.seconds:.3f}", f"{outcome.memory:.0f}"])
 
 
 def tell(console: Console, outcomes: dict[str, Outcome], wall: float, log: Callable[[str], Path]) -> None:

@@ -8,7 +8,7 @@ import uuid
 import warnings
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from replica.commands.repro import command
 
@@ -20,21 +20,34 @@ GRACE = 10.0  # seconds between asking commands to end and killing them
 
 
 class Workers:
-    """A dask cluster of workers of one thread, started when the first command comes.
+    """A dask cluster of this machine, started when the first command comes: one worker with a thread for each command.
+
+    It runs commands side by side as long as the memory that they need is there; one that needs more than there is at
+    all runs alone.
 
     Parameters
     ----------
     jobs
-        How many workers the local cluster has.
+        How many commands at once.
     folder
-        Where the local cluster puts its files.
+        Where the cluster puts its files.
+    memory
+        MiB for all commands; the machine's, or the container's, if None.
     """
 
-    def __init__(self, jobs: int, folder: Path) -> None:
-        self.jobs, self.folder = jobs, folder
+    def __init__(self, jobs: int, folder: Path, memory: float | None = None) -> None:
+        self.jobs, self.folder, self._memory = jobs, folder, memory
         self.most = jobs
         self.run = uuid.uuid4().hex
         self.sent: dict[str, int] = {}
+
+    @cached_property
+    def memory(self) -> float:
+        if self._memory is not None:
+            return self._memory
+        from distributed.system import MEMORY_LIMIT
+
+        return MEMORY_LIMIT / 2**20
 
     @cached_property
     def client(self) -> Client:
@@ -42,9 +55,10 @@ class Workers:
 
         warnings.filterwarnings("ignore", "Couldn't detect a suitable IP address")  # none is needed
         cluster = LocalCluster(
-            n_workers=self.jobs,
-            threads_per_worker=1,
-            processes=False,  # a worker does no more than wait for its command, which is a process
+            n_workers=1,
+            threads_per_worker=self.jobs,
+            resources={"threads": self.jobs, "memory": self.memory},
+            processes=False,  # a worker does no more than wait for its commands, which are processes
             dashboard_address=LOOPBACK,
             worker_dashboard_address=LOOPBACK,
             memory_limit=0,
@@ -52,13 +66,27 @@ class Workers:
         )
         return Client(cluster)
 
-    def execute(self, name: str, commands: list[str | list[str]], cwd: str, env: dict, log: Path) -> command.Ended:
-        """Run one stage's commands on a worker and wait for their end."""
-        return self.submit(self.run, name, commands, cwd, env, log).result()
+    def execute(self, needs: dict[str, float], name: str, *commands: Any) -> command.Ended:
+        """Run one stage's commands on a worker and wait for their end; see `submit`."""
+        return self.submit(needs, self.run, name, *commands).result()
 
-    def submit(self, run: str, name: str, commands: list[str | list[str]], cwd: str, env: dict, log: Path) -> Future:
-        """Run commands on a worker, as part of what `stop` stops under the name `run`; the result is an `Ended`."""
-        return self.client.submit(command.execute, run, commands, cwd, env, str(log), key=f"{name}-{run}-{self.run}")
+    def submit(
+        self,
+        needs: dict[str, float],
+        run: str,
+        name: str,
+        commands: list[str | list[str]],
+        cwd: str,
+        env: dict[str, str],
+        log: Path,
+    ) -> Future:
+        """Run commands when there is what they need (`Needs.of`), as part of what `stop` stops under the name `run`.
+
+        The future's result is an `Ended`.
+        """
+        resources = {**needs, "memory": min(needs["memory"], self.memory)}
+        key = f"{name}-{run}-{self.run}"
+        return self.client.submit(command.execute, run, commands, cwd, env, str(log), key=key, resources=resources)
 
     def stop(self, number: int, run: str | None = None) -> None:
         """Send a signal to the commands of a run, or of all stages, once."""

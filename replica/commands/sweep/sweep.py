@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import os
 import re
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -26,6 +28,7 @@ from replica.common.errors import UserError
 from replica.schema import check
 
 if TYPE_CHECKING:
+    from distributed import Client
     from optuna.trial import FrozenTrial
 
 TOP = 5
@@ -42,6 +45,8 @@ def sweep(
     name: str | None = None,
     apply: bool = False,
     console: Console | None = None,
+    connect: AbstractContextManager[Client] | None = None,
+    remote: str | None = None,
 ) -> int:
     """Run a sweep, or go on with the one of that name.
 
@@ -67,6 +72,10 @@ def sweep(
         At the end, put the best trial into the workspace and score it on the test set.
     console
         Where to print; standard output if None.
+    connect
+        Gives a dask client, on whose nodes trials train; None: they train here.
+    remote
+        With `connect`, the DVC remote that nodes reach; the default one if None.
 
     Returns
     -------
@@ -93,7 +102,7 @@ def sweep(
     root = Path.cwd()
     try:
         with Repo() as repo:
-            for dataset in sorted(datasets):
+            for dataset in sorted(datasets) if connect is None else ():
                 workspace.arrays(repo, dataset)
             cache, folder = repo.cache.local_cache_dir, Path(repo.tmp_dir or ".dvc/tmp", "sweeps", name)
     except DvcException as error:
@@ -101,7 +110,10 @@ def sweep(
     with Study(folder, space, sampler, seed, prune) as study:
         state = begin(root, study, console)
         declared = yaml.load(git(root, "show", f"{state.tree}:params.yaml"), reader.Loader)
-        status = Trials(root, cache, declared, study, state, study.count(trials), jobs or CPU_COUNT, console).run()
+        with nodes(connect, folder, remote) as (told, threads):
+            count = study.count(trials)
+            each = jobs or threads or CPU_COUNT
+            status = Trials(root, cache, declared, study, state, count, each, console, told).run()
         ranked = study.ranked()
         tell(console, study, state)
     if status:
@@ -115,6 +127,27 @@ def sweep(
         console.print(words, highlight=False, soft_wrap=True)
         return 0
     return keep(best, variant)
+
+
+@contextmanager
+def nodes(
+    connect: AbstractContextManager[Client] | None, folder: Path, remote: str | None
+) -> Iterator[tuple[dict[str, str], int]]:
+    """What each trial is told of a cluster, and how many threads that has; nothing, and 0, where there is none."""
+    if connect is None:
+        yield {}, 0
+        return
+    from replica.commands.cluster import security
+
+    with connect as client:
+        told = {"scheduler": client.scheduler.address, "remote": remote or ""}
+        if told["scheduler"].startswith("tls://"):
+            file = folder / "certificate"
+            file.unlink(missing_ok=True)
+            with os.fdopen(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as opened:
+                opened.write(security.written(client.security))
+            told["certificate"] = str(file)
+        yield told, sum(client.nthreads().values())
 
 
 def begin(root: Path, study: Study, console: Console) -> workspace.Snapshot:

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 @dataclass
 class Request:
-    """What a trial is told: whose clone, where, under which name, and with which overrides."""
+    """What a trial is told: whose clone, where, under which name, with which overrides; on a cluster, whose nodes."""
 
     root: str
     folder: str
@@ -38,6 +38,9 @@ class Request:
     cache: str
     parent: int
     values: dict[str, Any]
+    scheduler: str = ""
+    certificate: str = ""
+    remote: str = ""
 
     def command(self) -> list[str]:
         return [sys.executable, "-m", "replica.commands.sweep.trial", json.dumps(asdict(self))]
@@ -66,12 +69,18 @@ def run(request: Request) -> None:
     git(folder, "add", "params.yaml")
     target = f"train@{request.variant}"
     with Repo() as repo:
-        for out in workspace.arrays(repo, request.dataset):
-            out.checkout()
+        if not request.scheduler:
+            for out in workspace.arrays(repo, request.dataset):
+                out.checkout()
         stage = repo.stage.load_one(name=target)
         empty(repo, stage)
         added = [os.path.relpath(out.fs_path) for out in stage.outs if not out.use_cache]
-        repo.reproduce(target, single_item=True)
+        if request.scheduler:
+            from replica.commands.cluster.trial import train
+
+            train(repo, stage, request.scheduler, request.certificate, request.remote or None)
+        else:
+            repo.reproduce(target, single_item=True)
     live = Path("live", request.variant)
     (live / "dvc.yaml").write_text("metrics:\n- metrics.json\n")  # what training reached: the experiment's column
     added += [str(live / "dvc.yaml"), str(live / "metrics.json")]

@@ -19,6 +19,7 @@ from rich.console import Console
 
 from replica.commands.overview import as_typed
 from replica.commands.repro.display import Display, duration, tail
+from replica.commands.repro.needs import Needs
 from replica.commands.repro.workers import Stop, Workers
 from replica.commands.sweep.overrides import overridden
 from replica.commands.sweep.study import Attempt, Study
@@ -30,6 +31,9 @@ if TYPE_CHECKING:
     from distributed import Future
 
     from replica.commands.repro.command import Ended
+
+
+WAITING = 250.0  # MiB of a trial that only waits for a node
 
 
 class Lines(Display):
@@ -62,6 +66,8 @@ class Trials:
         The repository, and DVC's cache.
     declared
         params.yaml as the trials start from it.
+    nodes
+        `Request`'s words about a cluster; none: trials train here.
     """
 
     def __init__(
@@ -74,10 +80,13 @@ class Trials:
         trials: int,
         jobs: int,
         console: Console,
+        nodes: dict[str, str],
     ) -> None:
         self.root, self.cache, self.declared, self.study, self.state = root, cache, declared, study, state
-        self.trials, self.jobs, self.console = trials, jobs, console
+        self.trials, self.jobs, self.console, self.nodes = trials, jobs, console, nodes
         self.folder, self.variant = study.folder, study.space.variant
+        needs = Needs(root, root / ".dvc/tmp/replica/memory.json").of(f"train@{self.variant}")
+        self.needs = needs | {"memory": WAITING} if nodes else needs
         done = study.ended()
         self.left = [number for number in range(1, trials + 1) if number not in done]
         self.seconds = [seconds for trial in done.values() if (seconds := trial.user_attrs.get("seconds"))]
@@ -131,11 +140,13 @@ class Trials:
             cache=self.cache,
             parent=os.getpid(),
             values=attempt.values,
+            **self.nodes,
         )
         environment = {**os.environ, "PYTHONUNBUFFERED": "1", "DVC_SITE_CACHE_DIR": str(folder / "site")}
         log = self.folder / "logs" / f"{attempt.name}.log"
         log.unlink(missing_ok=True)
-        future = self.workers.submit(attempt.name, attempt.name, [request.command()], str(self.root), environment, log)
+        name, command = attempt.name, request.command()
+        future = self.workers.submit(self.needs, name, name, [command], str(self.root), environment, log)
         space = self.study.space
         drawn = " ".join(f"{space.short(key)}={as_typed(attempt.values[key])}" for key in space.domains)
         running = RunningTrial(attempt, f"{attempt.name}  {drawn}", folder, log, variant["seeds"], future)
