@@ -157,12 +157,10 @@ def test_what_is_damaged_on_the_remote_is_refused(
     project = repository(FOLDER)
     assert repro(project.folder, "make")[0] == 0
     shutil.rmtree(project.folder / ".dvc/cache")
-    client.run(
-        lambda: shutil.rmtree(next(Path(dask.config.get("temporary-directory")).glob("replica-*"), "none"), True)
-    )
-    stored = next(
-        path for path in (tmp_path / "remote/files").rglob("*") if path.is_file() and path.read_text() == "made/a.txt\n"
-    )
+    client.run(forget)
+    (listing,) = (tmp_path / "remote/files").rglob("*.dir")
+    (oid,) = [each["md5"] for each in json.loads(listing.read_text()) if each["relpath"] == "a.txt"]
+    stored = tmp_path / "remote/files/md5" / oid[:2] / oid[2:]
     stored.chmod(0o644)
     stored.write_text("other\n")
     status, text = repro(project.folder, "use")

@@ -142,10 +142,10 @@ class Dispatch:
                     objects.pull(self.repo, self.parcel.name, [out.hash_info])
                 objects.place(self.repo, out.fs_path, out.hash_info)
             self.makers[out.fs_path] = out
-        for name, text in result.files.items():
+        for name in set(job.beside) & set(result.files):  # nothing that was not asked for
             path = Path(self.repo.root_dir, name)
             path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_text(text)
+            path.write_text(result.files[name])
 
 
 def _within(path: str, folder: str) -> bool:
