@@ -4,17 +4,22 @@ from __future__ import annotations
 
 import io
 import json
+import os
 import re
 import shutil
+import signal
+import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import dask
+import psutil
 import pytest
 import yaml
-from conftest import Project
+from conftest import ROOT, Project
 from distributed import Client, LocalCluster, Security, Worker
 from rich.console import Console
 from test_repro import JOIN, PARAMS, PIPELINE
@@ -237,6 +242,33 @@ def test_a_worker_that_dies_amid_a_stage_is_replaced(
     assert status == 0, text
     assert mark.exists()
     assert (project.folder / "score.json").exists()
+
+
+def test_ctrl_c_ends_what_runs_on_nodes(repository: Callable[..., Project], tmp_path: Path) -> None:
+    project = repository(ONE.format(cmd=f"sleep 61 && {JOINED}"), params_yaml="{rate: 1, variants: {}}")
+    (project.folder / "datasets.yaml").write_text("datasets: {}\n")
+    start = "import replica.__main__ as main; main.check_all = lambda _: None; main.main()"  # it has no variants
+    process = subprocess.Popen(
+        [sys.executable, "-c", start, "repro", "--cluster", "local", "--jobs", "1"],
+        cwd=project.folder,
+        env={**project.environment(), "PYTHONPATH": str(ROOT), "DASK_TEMPORARY_DIRECTORY": str(tmp_path / "disk")},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        start_new_session=True,
+    )
+
+    def sleeping() -> list[str]:
+        return [each.name() for each in psutil.process_iter(["cmdline"]) if each.info["cmdline"] == ["sleep", "61"]]
+
+    end = time.monotonic() + 60
+    while not sleeping():
+        assert process.poll() is None and time.monotonic() < end
+        time.sleep(0.1)
+    os.killpg(process.pid, signal.SIGINT)  # as a terminal does
+    text, _ = process.communicate(timeout=60)
+    assert (process.returncode, "Traceback" in text, "one | interrupted" in text) == (130, False, True), text
+    assert not sleeping()
 
 
 def test_a_certificate_is_its_owners_alone_and_lets_in(tmp_path: Path) -> None:

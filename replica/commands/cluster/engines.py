@@ -135,13 +135,14 @@ def _local(jobs: int, folder: Path) -> Iterator[Client]:
 
     with (
         LocalCluster(
-            n_workers=jobs,
-            threads_per_worker=1,
+            n_workers=1,
+            threads_per_worker=jobs,
+            processes=False,  # each job is one anyway
             dashboard_address=LOOPBACK,
             worker_dashboard_address=LOOPBACK,
             memory_limit=0,
             local_directory=str(folder),
-            resources=resources(1, MEMORY_LIMIT / jobs),
+            resources=resources(jobs, MEMORY_LIMIT),
             silence_logs=logging.CRITICAL,
         ) as cluster,
         Client(cluster) as client,

@@ -182,6 +182,8 @@ def main() -> None:
                 result = carried_out(job, seconds)
         except (UserError, objects.TransferError) as error:
             result = Result(REFUSED, " ".join(str(error).split()))
+    except KeyboardInterrupt:
+        sys.exit(130)
     except Exception as error:
         reason = error.__cause__ or error  # of DVC's "failed to reproduce"
         sys.exit(f"error: {' '.join(str(reason).split()) or repr(reason)}")
