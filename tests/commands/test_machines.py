@@ -7,6 +7,7 @@ prints a table.
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import re
 import subprocess
@@ -347,3 +348,70 @@ def test_slurm_cancels_a_job_amid_a_stage(
     slurm.run("scancel", first)
     slurm_machine.wait(lambda: any(number != first for number in slurm.jobs()), 60)
     ends_well(process, project, reference)
+
+
+TEN = (
+    "mnist_sgd", "mnist_relu", "mnist_linear", "mnist_mlp", "mnist_l2_1e-3", "mnist_conv_sgd",
+    "cifar10_strided_5k", "cifar10_maxpool_5k", "cifar10_l1_1e-3", "cifar10_deep_5k",
+)  # fmt: skip
+
+
+@pytest.mark.timeout(3600)
+def test_the_project_itself(
+    lab: Lab, slurm: slurm_machine.Slurm, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The sample's report, and ten official variants of two epochs: by local jobs, by three hosts, by Slurm."""
+    targets = ("sample", *(f"evaluate@{name}" for name in TEN))
+    lines, locks = [], []
+    for way in ("local jobs", "three hosts", "Slurm"):
+        project = Project(tmp_path / way.replace(" ", "-"))
+        subprocess.run(["git", "clone", "-q", str(ROOT), str(project.folder)], check=True)
+        declared = project.parameters()
+        for name in TEN:
+            declared["variants"][name] |= {"epochs": 2, "seeds": 1}
+        project.write(declared)
+        for stale in ("dvc.lock", "metrics", "plots"):
+            project.run("git", "rm", "-rqf", "--ignore-unmatch", stale)
+        project.run("dvc", "remote", "add", "--default", "lab", f"{project.folder}-remote")
+        project.run("git", "-c", "user.name=Test", "-c", "user.email=test@example.org", "commit", "-qam", "Begin")
+        scratch = {"DASK_TEMPORARY_DIRECTORY": f"{project.folder}-disk"}
+        own = {"PYTHONPATH": str(project.folder)}
+        began = time.monotonic()
+        if way == "local jobs":
+            process = driver(project, *targets, "--jobs", "2", **own)
+        elif way == "three hosts":
+            lab.schedule()
+            for host in lab.workers:
+                lab.work(host)
+            process = driver(
+                project, *targets, "--scheduler", lab.address, **own, DASK_CONFIG=lab.environment["DASK_CONFIG"]
+            )
+        else:
+            settings = {
+                "CORES": "1",
+                "MEMORY": "2GB",
+                "LOG_DIRECTORY": f"{project.folder}-logs",
+                "WALLTIME": "01:00:00",
+            }
+            named = {f"DASK_JOBQUEUE__SLURM__{key}": value for key, value in settings.items()}
+            words = ("--cluster", "slurm", "--jobs", "2")
+            process = driver(project, *targets, *words, **own, **named, **slurm.environment, **scratch)
+        text, _ = process.communicate(timeout=3000)
+        assert process.returncode == 0, text[-3000:]
+        seconds = time.monotonic() - began
+        for host in lab.workers if way == "three hosts" else ():
+            host.kill()
+        locks.append((project.folder / "dvc.lock").read_text())
+        digest = subprocess.run(
+            "find metrics plots report -type f | sort | xargs sha256sum | sha256sum",
+            shell=True, cwd=project.folder, capture_output=True, text=True, check=True,
+        ).stdout  # fmt: skip
+        locks[-1] += digest
+        measured = project.folder / ".dvc/tmp/replica/cluster.json"
+        parts = [each["seconds"] for each in json.loads(measured.read_text())] if measured.exists() else []
+        over = sorted(each["all"] - each.get("run", 0) + each["send"] + each["take"] for each in parts)
+        middle = f"{over[len(over) // 2]:.1f} s" if over else "–"
+        lines.append(f"| {way} | {seconds:.0f} s | {len(parts) or '–'} | {middle} |")
+    with capsys.disabled():
+        print("\n" + "\n".join(lines), "\nthe same bytes:", len(set(locks)) == 1)
+    assert len(set(locks)) == 1
