@@ -43,15 +43,13 @@ PIPELINE = """stages:
 class Costs:
     """Seconds of each part of a trial, and bytes.
 
-    `send` and `take` are the driver's, before and after, and `lock` what it writes of dvc.lock a stage, for each stage
-    that the file has already (it writes in groups, so that this is a tenth of its time at most). `task` is the
-    scheduler's, `start` and `place` are a worker's. A trial pulls and pushes so many megabytes over a pipe of `rate`
-    megabytes a second, which all workers share, in `request` seconds at least.
+    `send` and `take` are the driver's, before and after; `task` is the scheduler's, `start` and `place` are a worker's. A
+    trial pulls and pushes so many megabytes over a pipe of `rate` megabytes a second, which all workers share, in
+    `request` seconds at least.
     """
 
     send: float = 0.0
     take: float = 0.0
-    lock: float = 0.0
     task: float = 0.0
     start: float = 0.0
     place: float = 0.0
@@ -98,7 +96,7 @@ def simulate(work: Sequence[float], workers: int, costs: Costs) -> Outcome:
 
     for seconds in itertools.islice(waiting, workers):
         happens(0.0, "send", seconds)
-    last, done = 0.0, 0
+    last = 0.0
     while events:
         now, _, what, seconds = heapq.heappop(events)
         if what == "send":
@@ -112,8 +110,7 @@ def simulate(work: Sequence[float], workers: int, costs: Costs) -> Outcome:
         elif what == "report":
             happens(scheduler.serve(now, costs.task), "take", seconds)
         else:
-            last = driver.serve(now, costs.take + min(costs.lock * done, 0.1 * (costs.send + costs.take)))
-            done += 1
+            last = driver.serve(now, costs.take)
             if (following := next(waiting, None)) is not None:
                 happens(last, "send", following)
     total = sum(work)
@@ -177,15 +174,18 @@ def task() -> float:
         return (time.perf_counter() - began) / 2000
 
 
-def costs_of(parts: list[dict[str, float]], jobs: int) -> Costs:
-    """The medians of what a real run measured; `start` is what is left of a stage's time."""
+def costs_of(seconds: float, parts: list[dict[str, float]], jobs: int) -> Costs:
+    """The medians of what a real run measured; `start` is what is left of a stage's time.
+
+    What is left of the run's is the driver's: asking DVC, recording, writing dvc.lock.
+    """
     middle = {
         name: statistics.median(each.get(name, 0.0) for each in parts)
-        for name in ("send", "take", "prepare", "pull", "run", "push", "all")
+        for name in ("take", "prepare", "pull", "run", "push", "all")
     }
     known = sum(middle[name] for name in ("prepare", "pull", "run", "push"))
     return Costs(
-        send=middle["send"],
+        send=(seconds * jobs - sum(each["all"] + each["take"] for each in parts)) / len(parts),
         take=middle["take"],
         task=task(),
         start=middle["all"] - known,
@@ -202,8 +202,7 @@ def main() -> None:
     options.add_argument("--seconds", type=float, default=60.0, help="of a trial's work, in the mean")
     chosen = options.parse_args()
     if chosen.measure:
-        _, parts = real(60, chosen.jobs)
-        found = costs_of(parts, chosen.jobs)
+        found = costs_of(*real(60, chosen.jobs), chosen.jobs)
         kept = {name: round(value, 5) for name, value in vars(found).items() if value not in (0.0, float("inf"))}
         MEASURED.write_text(yaml.safe_dump(kept, sort_keys=False))
     costs = Costs(**yaml.safe_load(MEASURED.read_text()))
