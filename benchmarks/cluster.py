@@ -43,7 +43,7 @@ PIPELINE = """stages:
 class Costs:
     """Seconds of each part of a trial, and bytes.
 
-    `send` and `take` are the driver's, before and after; `task` is the scheduler's, `start` and `place` are a worker's. A
+    `send` and `take` are the driver's, before and after; `task` is the scheduler's, `start` and `place` a worker's. A
     trial pulls and pushes so many megabytes over a pipe of `rate` megabytes a second, which all workers share, in
     `request` seconds at least.
     """
