@@ -151,7 +151,14 @@ def forget() -> None:
 FOLDER = """
 stages:
   make: {cmd: PYTHON join.py made/a.txt && PYTHON join.py made/b.txt, deps: [join.py], outs: [made]}
-  use: {cmd: PYTHON join.py used.json made/a.txt, deps: [join.py, made], metrics: [used.json: {cache: false}]}
+  two:
+    cmd: PYTHON join.py a.json && PYTHON join.py b.json
+    deps: [join.py]
+    metrics: [a.json: {cache: false}, b.json: {cache: false}]
+  use: # it reads b.json, which came with a.json
+    cmd: PYTHON join.py used.json made/a.txt b.json
+    deps: [join.py, made, a.json]
+    metrics: [used.json: {cache: false}]
 """
 
 
@@ -160,7 +167,7 @@ def test_what_is_damaged_on_the_remote_is_refused(
 ) -> None:
     monkeypatch.setattr("replica.commands.cluster.fleet.PATIENCE", 0.0)
     project = repository(FOLDER)
-    assert repro(project.folder, "make")[0] == 0
+    assert repro(project.folder, "make", "two")[0] == 0
     shutil.rmtree(project.folder / ".dvc/cache")
     client.run(forget)
     (listing,) = (tmp_path / "remote/files").rglob("*.dir")
