@@ -3,9 +3,10 @@
     python -m benchmarks.memory                    what the csv lacks of the variants: minutes each, one after the other
     python -m benchmarks.memory VARIANT …          these, anew
 
-A variant is trained for one epoch with one seed, on its own data, by `benchmarks.here`, and its peak is taken;
-further epochs and seeds need no more. What other stages need is added from what the driver has measured here
-(`.dvc/tmp/replica/memory.json`).
+A variant is trained for one epoch with one seed, on its own data, by `benchmarks.here`, and its peak is taken. A whole
+training may need more: of three that were watched in the official run `cifar10_four_conv` had 1,457 MiB (one epoch:
+1,005), `cifar10_model4` 1,064 (1,022) and `cifar10_deep_50k_long` 974; the table has those. What other stages need is
+added from what the driver has measured here (`.dvc/tmp/replica/memory.json`).
 """
 
 from __future__ import annotations
