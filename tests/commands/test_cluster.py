@@ -230,7 +230,7 @@ def test_refuses_before_anything_runs(
     assert status == 1
     assert "no worker takes it" in text and "extra" in text
     (project.folder / "dvc.yaml").write_text(pipeline)
-    monkeypatch.setattr("replica.commands.cluster.driver.versions", lambda: {**versions(), "numpy": "0.1"})
+    monkeypatch.setattr("replica.commands.cluster.dispatch.versions", lambda: {**versions(), "numpy": "0.1"})
     status, text = repro(project.folder)
     assert status == 1
     assert "other libraries than the driver's: numpy" in text and "not 0.1" in text

@@ -8,6 +8,7 @@ import io
 import json
 import os
 import re
+import resource
 import shutil
 import signal
 import subprocess
@@ -585,8 +586,10 @@ def test_never_more_memory_than_there_is(
     (root / "benchmarks/memory.csv").write_text(f"stage,MiB,threads\none,{needed},1\ntwo,{needed},1\n")
     monkeypatch.setattr(Workers, "memory", 1000.0)
     assert repro(root)[0] == 0
+    # A Python that has little to do; Linux counts this one's pages with its own.
+    most = 100 + resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**10
     with (root / ".dvc/tmp/replica/timeline.csv").open(newline="") as file:
-        assert all(1 < float(row["MiB"]) < 1000 for row in csv.DictReader(file))  # a Python that has little to do
+        assert all(1 < float(row["MiB"]) < most for row in csv.DictReader(file))
     # Of two that overlap neither has waited for the other.
     log = [(root / f".dvc/tmp/replica/logs/{name}.log").stat().st_ctime for name in ("one", "two")]
     assert (abs(log[0] - log[1]) < 0.9) == overlap

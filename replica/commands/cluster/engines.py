@@ -133,11 +133,15 @@ def _local(jobs: int, folder: Path) -> Iterator[Client]:
     from distributed import Client, LocalCluster
     from distributed.system import MEMORY_LIMIT
 
+    certificate = security.temporary()  # a machine may have other users
     with (
         LocalCluster(
             n_workers=1,
             threads_per_worker=jobs,
             processes=False,  # each job is one anyway
+            protocol="tls",  # not dask's inproc: a sweep's trials are processes, and clients
+            host="127.0.0.1",
+            security=certificate,
             dashboard_address=LOOPBACK,
             worker_dashboard_address=LOOPBACK,
             memory_limit=0,
@@ -145,7 +149,7 @@ def _local(jobs: int, folder: Path) -> Iterator[Client]:
             resources=resources(jobs, MEMORY_LIMIT),
             silence_logs=logging.CRITICAL,
         ) as cluster,
-        Client(cluster) as client,
+        Client(cluster, security=certificate) as client,
     ):
         yield client
 

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from dvc_data.hashfile.db import HashFileDB
 
 JOBS = 8  # files at once
+GRACE = 1.0  # seconds for those that arrive at the end to be left, so that none is written into a folder that goes
 
 
 class Traffic(Callback):
@@ -67,9 +68,10 @@ def arriving(store: HashFileDB, oids: list[str], folder: Path, most: int, name: 
 
     for oid in oids:
         wanted.put(oid)
-    for _ in range(min(JOBS, len(oids))):
-        # What no time limit of a socket ends, a host that drips, must not hold up the end of the program.
-        threading.Thread(target=work, daemon=True).start()
+    # What no time limit of a socket ends, a host that drips, must not hold up the end of the program.
+    threads = [threading.Thread(target=work, daemon=True) for _ in range(min(JOBS, len(oids)))]
+    for thread in threads:
+        thread.start()
     columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TransferSpeedColumn())
     console = Console(stderr=True)
     try:
@@ -94,6 +96,9 @@ def arriving(store: HashFileDB, oids: list[str], folder: Path, most: int, name: 
                 yield oid
     finally:
         traffic.over = True
+        until = time.monotonic() + GRACE
+        for thread in threads:
+            thread.join(max(0.0, until - time.monotonic()))
 
 
 def reason(error: Exception) -> str:

@@ -67,7 +67,10 @@ def execute(run: str, commands: list[str | list[str]], cwd: str, env: dict[str, 
 
 
 def _ended(process: subprocess.Popen[bytes]) -> tuple[int, float]:
-    """Wait for a process; its exit status, and the most MiB that it, or one that it waited for, had at a time."""
+    """Wait for a process; its exit status, and the most MiB that it, or one that it waited for, had at a time.
+
+    Never less than this process has had: until a new one is its command, Linux counts its parent's pages as its own.
+    """
     _, status, usage = os.wait4(process.pid, 0)
     process.returncode = os.waitstatus_to_exitcode(status)
     return process.returncode, usage.ru_maxrss / (2**20 if sys.platform == "darwin" else 2**10)
