@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import re
 import shutil
@@ -118,8 +119,14 @@ def test_badges_say_what_the_committed_files_say(tmp_path):
 def test_the_wheel_holds_every_file_of_the_package_and_runs_in_a_fresh_environment(tmp_path):
     """Beside this environment's packages, the source tree out of sight."""
     pip = [sys.executable, "-m", "pip", "--quiet", "--disable-pip-version-check"]
-    build = ["wheel", str(ROOT), "--no-deps", "--no-build-isolation", "--no-index", "--wheel-dir", str(tmp_path)]
-    subprocess.run([*pip, *build], check=True)
+    python = tmp_path / "venv/bin/python"
+    build = [*pip, "wheel", str(ROOT), "--no-deps", "--no-build-isolation", "--no-index", "--wheel-dir", str(tmp_path)]
+    install = [*pip, "--python", str(python), "install"]
+    if importlib.util.find_spec("pip") is None:  # `make setup` found uv
+        build = ["uv", "build", "--quiet", "--wheel", "--no-build-isolation", "--python", sys.executable, "--offline"]
+        build += ["--out-dir", str(tmp_path), str(ROOT)]
+        install = ["uv", "pip", "install", "--quiet", "--python", str(python)]
+    subprocess.run(build, check=True)
     (wheel,) = tmp_path.glob("*.whl")
     names = set(zipfile.ZipFile(wheel).namelist())
     listed = subprocess.run(["git", "ls-files", "replica"], cwd=ROOT, capture_output=True, text=True, check=True)
@@ -127,12 +134,11 @@ def test_the_wheel_holds_every_file_of_the_package_and_runs_in_a_fresh_environme
     assert any(name.endswith("licenses/LICENSE") for name in names)
 
     subprocess.run([sys.executable, "-m", "venv", "--without-pip", tmp_path / "venv"], check=True)
-    python = tmp_path / "venv/bin/python"
     target = subprocess.run(
         [python, "-c", "import sysconfig; print(sysconfig.get_path('purelib'))"], capture_output=True, text=True
     ).stdout.strip()
     Path(target, "others.pth").write_text(sysconfig.get_path("purelib") + "\n")
-    subprocess.run([*pip, "--python", str(python), "install", "--no-deps", "--no-index", str(wheel)], check=True)
+    subprocess.run([*install, "--no-deps", "--no-index", str(wheel)], check=True)
 
     def run(*command: str) -> subprocess.CompletedProcess[str]:
         return subprocess.run(command, cwd=tmp_path, env={}, capture_output=True, text=True, check=False)
