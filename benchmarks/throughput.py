@@ -1,12 +1,17 @@
 """Images a second of training, warm: ours against Keras's plain `fit` and PyTorch, in turns.
 
     python -m benchmarks.throughput [--images 10000] [--rounds 3] [--torch-python PATH]
+    python -m benchmarks.throughput --table --images 4000 --rounds 1         every documented variant: 20 minutes
 
 Each setting is a process of its own that trains one epoch unmeasured and one measured; settings take turns, round after
 round, so that a machine that slows down slows all. Plain `fit` gets float32 arrays and all cores, as the documents'
 scripts do; PyTorch gets all cores as well; ours is one process of one thread a core, their images a second added up.
 PyTorch is no part of the lock: `--torch-python` names an interpreter that has it, and without it those columns stay
 empty.
+
+`--table` reckons what training the documents' whole table takes, by each kind of kernels, from each variant's images a
+second: one seed, every epoch, without validation, start-up, evaluation and the search, which `benchmarks.table`
+measures, too.
 """
 
 from __future__ import annotations
@@ -21,7 +26,9 @@ import time
 from pathlib import Path
 from typing import Any
 
-import numpy as np
+from replica.common import kernels, parameters  # chooses NumPy's code as it is imported
+
+import numpy as np  # isort: skip
 
 ROOT = Path(__file__).parent.parent
 VARIANTS = {
@@ -42,6 +49,7 @@ def images(variant: dict[str, Any], count: int) -> tuple[np.ndarray, np.ndarray]
 
 
 def ours(variant: dict[str, Any], count: int) -> float:
+    kernels.use(variant["kernels"])
     from replica.training.trainer import Trainer
 
     x, y = images(variant, count)
@@ -87,11 +95,25 @@ def one(setting: str, name: str, count: int) -> None:
         variant = json.loads(os.environ["VARIANT"])
         print(torch(variant, count, setting.partition(" ")[2]))
         return
-    from replica.common import parameters
-
-    variant = parameters.variant(parameters.read(ROOT / "params.yaml"), VARIANTS[name])
+    variant = parameters.variant(parameters.read(ROOT / "params.yaml"), name)
     kind = setting.partition(" ")[2]
     print(ours({**variant, "kernels": kind}, count) if kind else fit(variant, count))
+
+
+def documented(declared: dict[str, Any]) -> dict[str, str]:
+    """The documents' variants on images."""
+    claims = parameters.read(ROOT / "claims.yaml")
+    names = {name: None for document in claims["documents"].values() for name in document["variants"]}
+    chosen = [name for name in declared["variants"] if name in names]
+    return {name: name for name in chosen if parameters.variant(declared, name)["dataset"] in ("mnist", "cifar10")}
+
+
+def trained(variant: dict[str, Any]) -> int:
+    """Images that one seed trains in all its epochs."""
+    whole = 60_000 if variant["dataset"] == "mnist" else 50_000
+    count = variant.get("train_examples", whole)
+    held_out = 0 if variant["validation"] == "test" else variant["validation"]
+    return int(count * (1 - held_out)) * variant["epochs"]
 
 
 def main() -> None:
@@ -99,29 +121,34 @@ def main() -> None:
     options.add_argument("--images", type=int, default=10_000)
     options.add_argument("--rounds", type=int, default=3)
     options.add_argument("--torch-python", default="")
+    options.add_argument("--table", action="store_true", help="the documents' variants, and their seconds in all")
     options.add_argument("--one", nargs=2, metavar=("SETTING", "NAME"), help=argparse.SUPPRESS)
     given = options.parse_args()
     if given.one:
         setting, name = given.one
         one(setting, name, given.images)
         return
-    from replica.common import parameters
-
     declared = parameters.read(ROOT / "params.yaml")
     settings = ["fit", "ours portable", "ours native"]
     settings += [f"torch {how}" for how in TORCH] if given.torch_python else []
     print("| images/s | " + " | ".join(settings) + " | over fit | over PyTorch's best |")
     print("| --- " * (len(settings) + 3) + "|")
     over_fit, over_torch = [], []
-    for name, variant in VARIANTS.items():
+    seconds = dict.fromkeys(settings, 0.0)
+    for name, variant in (documented(declared) if given.table else VARIANTS).items():
         os.environ["VARIANT"] = json.dumps(parameters.variant(declared, variant))
         runs: dict[str, list[float]] = {setting: [] for setting in settings}
         for _ in range(given.rounds):
             for setting in settings:
                 python = given.torch_python if setting.startswith("torch") else sys.executable
-                if speed := measure(setting, name, given.images, python):
+                if speed := measure(setting, variant, given.images, python):
                     runs[setting].append(speed)
         median = {setting: statistics.median(speeds) for setting, speeds in runs.items() if speeds}
+        if not {*settings[:3]} <= median.keys():
+            print(f"{name}: failed, and is left out", file=sys.stderr)
+            continue
+        for setting, speed in median.items():
+            seconds[setting] += trained(parameters.variant(declared, variant)) / speed
         best = max(median["ours portable"], median["ours native"])
         rival = max((speed for setting, speed in median.items() if setting.startswith("torch")), default=None)
         cells = [f"{median[setting]:,.0f}" if setting in median else "" for setting in settings]
@@ -131,6 +158,9 @@ def main() -> None:
         print(f"| {name} | " + " | ".join(cells) + f" | {over_fit[-1]:.2f} | {over} |", flush=True)
     over = f"{statistics.geometric_mean(over_torch):.2f}" if over_torch else ""
     print("| geometric mean " + "| " * len(settings) + f"| {statistics.geometric_mean(over_fit):.2f} | {over} |")
+    if given.table:
+        told = [f"{name} {value:,.0f} s ({seconds['fit'] / value:.2f} times)" for name, value in seconds.items()]
+        print("\ntraining them all: " + ", ".join(told))
 
 
 if __name__ == "__main__":

@@ -1,8 +1,9 @@
-"""docs/tutorial.md, command by command, in a small project."""
+"""docs/tutorial.md, command by command, in a small project; `python -m pytest -n0 -s` tells the seconds of each."""
 
 import re
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import numpy as np
@@ -62,6 +63,7 @@ def test_every_command(tutorial):
                 file.write_text(file.read_text().replace(f"\n{section}", f"\n{section}{lines}", 1))
             continue
         for command, refusal in commands(block):
+            began = time.monotonic()
             done = subprocess.run(
                 ["bash", "-c", command],
                 cwd=tutorial.folder,
@@ -72,6 +74,7 @@ def test_every_command(tutorial):
                 check=False,
             )
             said[command] = done.stdout
+            print(f"{time.monotonic() - began:6.1f} s  {command}")
             assert (done.returncode != 0) == bool(refusal), f"{command}\n{done.stdout[-4000:]}"
             assert "Traceback" not in done.stdout, f"{command}\n{done.stdout[-4000:]}"
             assert any(line.startswith(refusal) for line in done.stdout.splitlines() or [""]), (
