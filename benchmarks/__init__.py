@@ -1,0 +1,1 @@
+import replica  # noqa: F401 - chooses NumPy's code, before anything here loads it

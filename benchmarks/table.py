@@ -35,6 +35,7 @@ from scipy import stats
 from replica.common import parameters
 
 ROOT = Path(__file__).parent.parent
+IMAGES = ("mnist", "cifar10")
 PYTHON = sys.executable
 ENV = {**os.environ, "PATH": f"{Path(PYTHON).parent}{os.pathsep}{os.environ['PATH']}"}
 
@@ -50,7 +51,7 @@ def documented(declared: dict[str, Any]) -> dict[str, dict[str, Any]]:
     claims = parameters.read(ROOT / "claims.yaml")
     names = {name for document in claims["documents"].values() for name in document["variants"]}
     entries = {**declared["variants"], **declared["searches"]}
-    return {name: entry for name, entry in entries.items() if name in names and entry["data"]["dataset"] != "spiral"}
+    return {name: entry for name, entry in entries.items() if name in names and entry["data"]["dataset"] in IMAGES}
 
 
 def clone(folder: Path, kept: set[str], first: list[str]) -> None:

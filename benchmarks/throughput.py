@@ -26,9 +26,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from replica.common import kernels, parameters  # chooses NumPy's code as it is imported
-
-import numpy as np  # isort: skip
+import numpy as np
 
 ROOT = Path(__file__).parent.parent
 VARIANTS = {
@@ -49,6 +47,8 @@ def images(variant: dict[str, Any], count: int) -> tuple[np.ndarray, np.ndarray]
 
 
 def ours(variant: dict[str, Any], count: int) -> float:
+    from replica.common import kernels
+
     kernels.use(variant["kernels"])
     from replica.training.trainer import Trainer
 
@@ -95,17 +95,11 @@ def one(setting: str, name: str, count: int) -> None:
         variant = json.loads(os.environ["VARIANT"])
         print(torch(variant, count, setting.partition(" ")[2]))
         return
+    from replica.common import parameters
+
     variant = parameters.variant(parameters.read(ROOT / "params.yaml"), name)
     kind = setting.partition(" ")[2]
     print(ours({**variant, "kernels": kind}, count) if kind else fit(variant, count))
-
-
-def documented(declared: dict[str, Any]) -> dict[str, str]:
-    """The documents' variants on images."""
-    claims = parameters.read(ROOT / "claims.yaml")
-    names = {name: None for document in claims["documents"].values() for name in document["variants"]}
-    chosen = [name for name in declared["variants"] if name in names]
-    return {name: name for name in chosen if parameters.variant(declared, name)["dataset"] in ("mnist", "cifar10")}
 
 
 def trained(variant: dict[str, Any]) -> int:
@@ -128,6 +122,9 @@ def main() -> None:
         setting, name = given.one
         one(setting, name, given.images)
         return
+    from benchmarks.table import documented
+    from replica.common import parameters
+
     declared = parameters.read(ROOT / "params.yaml")
     settings = ["fit", "ours portable", "ours native"]
     settings += [f"torch {how}" for how in TORCH] if given.torch_python else []
@@ -135,7 +132,8 @@ def main() -> None:
     print("| --- " * (len(settings) + 3) + "|")
     over_fit, over_torch = [], []
     seconds = dict.fromkeys(settings, 0.0)
-    for name, variant in (documented(declared) if given.table else VARIANTS).items():
+    whole = {name: name for name in documented(declared) if name in declared["variants"]}
+    for name, variant in (whole if given.table else VARIANTS).items():
         os.environ["VARIANT"] = json.dumps(parameters.variant(declared, variant))
         runs: dict[str, list[float]] = {setting: [] for setting in settings}
         for _ in range(given.rounds):
