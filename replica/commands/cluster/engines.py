@@ -243,9 +243,7 @@ def _slurm(jobs: int, folder: Path) -> Iterator[Client]:
     memory = dask.utils.parse_bytes(declared["memory"])
     amounts = ",".join(f"{key}={value}" for key, value in resources(int(declared["cores"]), memory).items())
     extra = ["--resources", shlex.quote(amounts), "--dashboard-address", LOOPBACK]
-    patient = [
-        f"export DASK_{name.upper().replace('.', '__').replace('-', '_')}={value!r}" for name, value in PATIENT.items()
-    ]
+    patient = [f"export {variable(name)}={value!r}" for name, value in PATIENT.items()]
     try:
         cluster = jobqueue.SLURMCluster(
             processes=1,
