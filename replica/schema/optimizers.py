@@ -4,12 +4,21 @@ from __future__ import annotations
 
 from typing import Annotated, Any
 
-from pydantic import Field, model_validator
+from pydantic import BeforeValidator, Field, model_validator
 
 from replica.common.arguments import Arguments
 from replica.schema.layers import Factor, Positive, Rate
 
 Learning = Annotated[float, Field(gt=0)]
+
+
+def fraction(value: Any) -> Any:
+    if type(value) is int:
+        raise ValueError(f"{value} is a whole number, which Keras takes for another type; write {value}.0")
+    return value
+
+
+Fraction = BeforeValidator(fraction)  # for what Keras does not convert itself; the law of test_law.py finds it
 
 
 class CosineDecay(Arguments):
@@ -33,7 +42,7 @@ class InverseTimeDecay(ExponentialDecay):
 
 class PiecewiseConstantDecay(Arguments):
     boundaries: list[Positive]
-    values: list[Learning]
+    values: list[Annotated[Learning, Fraction]]
 
     @model_validator(mode="after")
     def one_value_more(self) -> PiecewiseConstantDecay:
@@ -72,7 +81,7 @@ class Optimizer(Arguments):
 
 
 class SGD(Optimizer):
-    momentum: Rate = 0.0
+    momentum: Annotated[Rate, Fraction] = 0.0
     nesterov: bool = False
 
 

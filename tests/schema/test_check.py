@@ -141,6 +141,11 @@ MISTAKES = [
     (OPTIMIZER, {"SGD": {"learningrate": RATE}}, ["networks.mlp.optimizer.SGD.learningrate: ", "mean learning_rate?"]),
     (OPTIMIZER, {"SGD": {"learning_rate": {"CosDecay": {"alpha": RATE}}}}, ["learning_rate: ", "mean CosineDecay?"]),
     ((*OPTIMIZER, "SGD", "momentum"), 1.5, ["networks.mlp.optimizer.SGD.momentum: got 1.5", "less than 1"]),
+    ((*OPTIMIZER, "SGD", "momentum"), 0, ["networks.mlp.optimizer.SGD.momentum: got 0", "write 0.0"]),
+    (
+        OPTIMIZER, {"SGD": {"learning_rate": {"PiecewiseConstantDecay": {"boundaries": [9], "values": [1, RATE]}}}},
+        ["PiecewiseConstantDecay.values.0: got 1", "write 1.0"],
+    ),
     ((*LAYERS, "1"), {"Dens": {"units": 3}}, [f"{NAMED}: ", "'Dens'", "did you mean Dense?", "Conv2D"]),
     ((*LAYERS, "1"), {"Dense": {"unit": 3}}, [f"{NAMED}.Dense.unit: ", "did you mean units?"]),
     ((*LAYERS, "1"), {"Dense": {"units": 2.5}}, [f"{NAMED}.Dense.units: got 2.5", "integer"]),
