@@ -105,7 +105,8 @@ def copy(folder: Path) -> Path:
     listed = subprocess.run(
         ["git", "ls-files", "-co", "--exclude-standard", "-z"], cwd=ROOT, check=True, capture_output=True
     )
-    for name in filter(None, listed.stdout.decode().split("\0")):
+    names = filter(None, listed.stdout.decode().split("\0"))
+    for name in (each for each in names if (ROOT / each).is_file()):
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         shutil.copy2(ROOT / name, folder / name)
     subprocess.run(["git", "init", "-q"], cwd=folder, check=True)
