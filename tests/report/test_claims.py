@@ -66,6 +66,15 @@ def test_a_figure_is_reproduced_up_to_the_end_of_the_interval(results):
     assert verdicts.figure(results, "a", "test.accuracy", f"{0.97 - half - 1e-4:.6f}").verdict == "better"
 
 
+def test_images_that_the_metrics_do_not_say_count_in_the_interval(results):
+    put(results, "a", images=0, history_test_accuracy=[0.97, 0.97, 0.97])
+    alone = verdicts.figure(results, "a", "history.test.accuracy", "0.97")
+    among = verdicts.figure(results, "a", "history.test.accuracy", "0.97", images=10_000)
+    assert (alone.low, alone.high) == (pytest.approx(0.97), pytest.approx(0.97))
+    half = stats.norm.ppf(0.975) * math.sqrt(0.97 * 0.03 / 10_000)
+    assert (among.low, among.high) == (pytest.approx(0.97 - half), pytest.approx(0.97 + half))
+
+
 def test_of_a_loss_less_is_better(results):
     put(results, "a", test_loss=[0.1, 0.1001, 0.0999], history_test_loss=[0.2, 0.2001, 0.1999])
     assert verdicts.figure(results, "a", "test.loss", "0.5").verdict == "better"

@@ -7,11 +7,12 @@ import sys
 
 import pytest
 from conftest import ROOT
+from scipy import stats
 
 from replica.commands import overview
 from replica.common import parameters
 from replica.common.errors import UserError
-from replica.schema import check
+from replica.schema import check, entries
 
 # The documents' trainable parameters, counted by hand from their networks.
 PARAMS_TOTAL = {
@@ -93,6 +94,13 @@ MISTAKES = [
     (("networks", ".."), {}, ["networks: '..' is no name"]),
     (("datasets", "a b"), {}, ["datasets: 'a b' is no name"]),
     ((*VARIANT, "early_stopping"), {"patience": 1}, ["variants.mnist_mlp.early_stopping: ", "validation: test"]),
+    (
+        VARIANT, {
+            "data": {"dataset": "mnist", "train_examples": 60000, "validation": 0}, "network": "mlp", "epochs": 10,
+            "batch_size": 128, "seeds": 5, "learning_rate": 0.1, "units": 64, "early_stopping": {"patience": 1},
+        },
+        ["variants.mnist_mlp.early_stopping: ", "data.validation: 0", "gives none"],
+    ),
     ((*VARIANT, "early_stopping"), {"patience": 0}, ["variants.mnist_mlp.early_stopping.patience: got 0"]),
     ((*VARIANT, "early_stopping"), {"patiense": 1}, ["early_stopping.patiense: ", "did you mean patience?"]),
     ((*VARIANT, "network"), "mpl", ["variants.mnist_mlp.network: ", "'mpl'", "did you mean mlp?", "strided"]),
@@ -130,7 +138,13 @@ MISTAKES = [
         ["Dense.bias_initializer: got 'orthogonal'", "matrices alone"],
     ),
     ((*VARIANT, "layers"), {"1": {"GaussianNoise": {"stddev": 2.0}}}, ["GaussianNoise.stddev: got 2.0"]),
-    ((*VARIANT, "units"), 10**9, ["variants.mnist_mlp: 1,", "weights", "GiB to train; this machine has"]),
+    (
+        (*VARIANT, "units"), 10**9,
+        [
+            "variants.mnist_mlp: 1,000,000,796,000,000,010 weights",
+            "need 14,901,174,962.5 GiB to train; this machine has",
+        ],
+    ),
     (VARIANT, 3, ["variants.mnist_mlp: got 3", "a mapping with", "data", "epochs"]),
     (NETWORK, None, ["networks.mlp: got None", "a mapping with", "layers", "optimizer"]),
     (NETWORK, {}, ["networks.mlp.layers: missing"]),
@@ -146,6 +160,14 @@ MISTAKES = [
         OPTIMIZER, {"SGD": {"learning_rate": {"PiecewiseConstantDecay": {"boundaries": [9], "values": [1, RATE]}}}},
         ["PiecewiseConstantDecay.values.0: got 1", "write 1.0"],
     ),
+    (
+        OPTIMIZER, {"SGD": {"learning_rate": {"PiecewiseConstantDecay": {"boundaries": [9], "values": [RATE] * 3}}}},
+        ["learning_rate.PiecewiseConstantDecay", "2 are needed, one more than boundaries"],
+    ),
+    (
+        OPTIMIZER, {"SGD": {"learning_rate": RATE, "clipnorm": 1.0, "global_clipnorm": 1.0}},
+        ["networks.mlp.optimizer.SGD: ", "one of them"],
+    ),
     ((*LAYERS, "1"), {"Dens": {"units": 3}}, [f"{NAMED}: ", "'Dens'", "did you mean Dense?", "Conv2D"]),
     ((*LAYERS, "1"), {"Dense": {"unit": 3}}, [f"{NAMED}.Dense.unit: ", "did you mean units?"]),
     ((*LAYERS, "1"), {"Dense": {"units": 2.5}}, [f"{NAMED}.Dense.units: got 2.5", "integer"]),
@@ -155,6 +177,7 @@ MISTAKES = [
     ((*LAYERS, "1"), {"Dense": {"units": 3, "kernel_regularizer": {"L3": {}}}}, ["regularizer: ", "'L3'", "L1L2"]),
     ((*LAYERS, "1"), {"Dense": {"units": "$width"}}, ["variants.mnist_mlp.width: missing", f"{NAMED}.Dense.units"]),
     ((*LAYERS, "1"), {"Conv2D": {"filters": 3, "kernel_size": 3}}, [f"{NAMED}.Conv2D: ", "shape (784,)"]),
+    ((*LAYERS, "0"), {"Conv2D": {"filters": 3, "kernel_size": [3, 3, 3]}}, ["0.Conv2D.kernel_size: ", "2 items"]),
     ((*LAYERS, "0"), {"Conv2D": {"filters": 3, "kernel_size": 40}}, ["layers.0.Conv2D: ", "40", "28 pixels"]),
     ((*LAYERS, "3"), {"Dense": {"units": 7}}, ["networks.mlp.layers: 3 gives (7,)", "mnist needs (10,)"]),
     (("training", "kernels"), "fast", ["training.kernels: got 'fast'", "'portable'", "'native'"]),
@@ -237,8 +260,24 @@ def test_phases_end_in_a_network_each(one):
     entry = {name: value for name, value in one["variants"]["mnist_mlp"].items() if name != "units"}
     two["variants"]["mnist_mlp"] = {**entry, "phases": 2}
     check.check(two)
+    odd = {"0": "Flatten", "1": {"Dense": {"units": 30}}, **{place: {"Dense": {"units": 10}} for place in "234"}}
+    check.check(changed(changed(two, LAYERS, odd), (*VARIANT, "phases"), 3))  # 5 layers: the last three end the phases
     with pytest.raises(UserError, match=r"networks\.mlp\.layers: 1 gives \(9,\); mnist needs \(10,\)"):
         check.check(changed(two, (*LAYERS, "1", "Dense", "units"), 9))
+
+
+@pytest.mark.parametrize(
+    "stated",
+    [
+        {"distribution": "norm", "loc": 3.0}, {"distribution": "uniform", "loc": 1.0, "scale": 4.0},
+        {"distribution": "loguniform", "a": 1e-4, "b": 1e-2}, {"distribution": "randint", "low": 10, "high": 20},
+    ],
+)  # fmt: skip
+def test_a_distribution_s_middle_is_scipy_s_median(stated):
+    name, arguments = stated["distribution"], {key: value for key, value in stated.items() if key != "distribution"}
+    half = 1 if name == "randint" else 1e-12  # of an even number of whole ones either may be the middle
+    middle = entries.DISTRIBUTIONS[name](**stated).middle()
+    assert middle == pytest.approx(getattr(stats, name)(**arguments).median(), abs=half)
 
 
 def paths(value, path=()):

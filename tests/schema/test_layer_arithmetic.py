@@ -1,5 +1,7 @@
 """Our arithmetic of shapes and parameters against Keras's own layers."""
 
+import inspect
+
 import keras
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -7,6 +9,7 @@ from hypothesis import strategies as st
 
 from replica.schema import check
 from replica.schema.layers import LAYERS
+from replica.schema.optimizers import OPTIMIZERS, SCHEDULES
 from replica.training import networks
 
 sizes = st.integers(1, 4)
@@ -23,6 +26,7 @@ layer = st.one_of(
     ),
     st.builds(lambda k, m: {"DepthwiseConv2D": {"kernel_size": k, "depth_multiplier": m}}, sizes, sizes),
     st.builds(lambda p: {"ZeroPadding2D": {"padding": p}}, sizes),
+    st.builds(lambda u: {"Dense": {"units": u}}, sizes),
     st.builds(lambda c, s: {"BatchNormalization": {"center": c, "scale": s}}, st.booleans(), st.booleans()),
     st.sampled_from(
         ["LayerNormalization", {"Dropout": {"rate": 0.5}}, {"Activation": {"activation": "relu"}}, "RandomFlip",
@@ -58,6 +62,19 @@ def test_every_class_and_argument_is_keras_s():
     for name, checked in LAYERS.items():
         arguments = set(keras.layers.__dict__[name](**EXAMPLE.get(name, {})).get_config()) | {"axis"}
         assert set(checked.model_fields) <= arguments, name
+
+
+@pytest.mark.parametrize(
+    ("kinds", "theirs"),
+    [(LAYERS, keras.layers), (OPTIMIZERS, keras.optimizers), (SCHEDULES, keras.optimizers.schedules)],
+)
+def test_every_default_is_keras_s(kinds, theirs):
+    for name, kind in kinds.items():
+        stated = inspect.signature(theirs.__dict__[name]).parameters
+        for argument, field in kind.model_fields.items():
+            default = inspect.Parameter.empty if field.is_required() else field.default
+            if argument != "learning_rate":  # a variant states it
+                assert stated[argument].default in (default, (default, default)), (name, argument)
 
 
 EXAMPLE = {
