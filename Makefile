@@ -65,7 +65,7 @@ cluster: .venv/.cluster ## What `replica repro --cluster` needs besides
 test: setup ## The tests
 	@python -m pytest
 
-figures: setup ## Every kind of figure on one sheet, from made-up data: plots/rendered/sheet.png
+figures: setup ## Every kind of figure from made-up data: tests/golden/figures/, on one sheet in plots/rendered/
 	@PYTHONPATH=.:tests python tests/figures/sheet.py plots/rendered/sheet.png
 
 emulated: setup ## The same bytes on three emulated CPUs, four minutes (needs qemu-user)

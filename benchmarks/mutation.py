@@ -41,7 +41,7 @@ ROOMS = {
         "tests/training/test_layers.py tests/training/test_stopping.py tests/training/test_training.py"
         " tests/training/test_runs.py tests/search tests/training",
     ),
-    "evaluation": ("replica/evaluation", "tests/evaluation tests/report"),
+    "evaluation": ("replica/evaluation", "tests/evaluation tests/figures tests/report"),
     "schema": ("replica/schema", "tests/schema tests/common/test_parameters.py"),
     "drivers": (
         "replica/commands/repro replica/commands/sweep",

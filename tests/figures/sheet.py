@@ -1,4 +1,4 @@
-"""Every kind of figure from made-up data, on one sheet: `make figures`.
+"""Every kind of figure from made-up data, each by itself in tests/golden/figures and all on one sheet: `make figures`.
 
 `FIGURES` is also what tests/figures/test_sheet.py looks at.
 """
@@ -6,18 +6,21 @@
 from __future__ import annotations
 
 import math
+import re
 import sys
 import tempfile
 from collections.abc import Callable, Iterable
 from functools import cache
 from pathlib import Path
 
+from replica.common import files  # first, which pins NumPy's kernels
+
+# isort: split
 import made_up
 import numpy as np
 from matplotlib.figure import Figure
 from PIL import Image
 
-from replica.common import files
 from replica.convolution import figures as convolution
 from replica.datasets import samples
 from replica.evaluation import figures as evaluation
@@ -171,13 +174,16 @@ FIGURES: dict[str, Callable[[], Figure]] = {
 }  # fmt: skip
 
 
-def sheet(file: Path, figures: Iterable[Callable[[], Figure]] = FIGURES.values(), columns: int = 3) -> None:
+GOLDEN = Path(__file__).parents[1] / "golden/figures"
+
+
+def file(name: str) -> str:
+    return re.sub(r"\W+", "_", name) + ".png"
+
+
+def sheet(target: Path, figures: Iterable[Path], columns: int = 3) -> None:
     """Figures in columns, each put where the sheet is shortest."""
-    with tempfile.TemporaryDirectory() as folder:
-        pictures = []
-        for draw in figures:
-            style.save(draw(), Path(folder, "one.png"))
-            pictures.append(Image.open(Path(folder, "one.png")).convert("RGB"))
+    pictures = [Image.open(figure).convert("RGB") for figure in figures]
     width, gap = max(picture.width for picture in pictures), 12
     ends, places = [0] * columns, []
     for picture in pictures:
@@ -187,11 +193,13 @@ def sheet(file: Path, figures: Iterable[Callable[[], Figure]] = FIGURES.values()
     made = Image.new("RGB", (columns * (width + gap) - gap, max(ends) - gap), style.GRID)
     for picture, place in zip(pictures, places, strict=True):
         made.paste(picture, place)
-    file.parent.mkdir(parents=True, exist_ok=True)
-    made.save(file)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    made.save(target)
 
 
 if __name__ == "__main__":
     target = Path(sys.argv[1] if len(sys.argv) > 1 else "plots/rendered/sheet.png")
-    sheet(target)
+    for name, draw in FIGURES.items():
+        style.save(draw(), GOLDEN / file(name))
+    sheet(target, [GOLDEN / file(name) for name in FIGURES])
     print(f"{target}: {len(FIGURES)} kinds of figure")

@@ -141,9 +141,21 @@ def test_every_kind_that_claims_may_ask_for_is_on_the_sheet(tmp_path):
     assert all(f'declared("{kind}"' in source for kind in KINDS)
 
 
+@pytest.mark.parametrize("name", sheet.FIGURES)
+def test_a_figure_is_drawn_to_the_byte(name, tmp_path):
+    """What changes a figure shows in the diff of its picture, which `make figures` draws anew."""
+    file = sheet.file(name)
+    style.save(sheet.FIGURES[name](), tmp_path / file)
+    assert (tmp_path / file).read_bytes() == (sheet.GOLDEN / file).read_bytes(), f"{file}: see `make figures`"
+
+
+def test_no_picture_is_of_a_figure_that_is_gone():
+    assert {path.name for path in sheet.GOLDEN.iterdir()} == {sheet.file(name) for name in sheet.FIGURES}
+
+
 def test_the_sheet_has_each_figure_once(tmp_path):
-    chosen = [sheet.FIGURES[name] for name in ("history", "no mistakes", "dataset of points")]
+    chosen = [sheet.GOLDEN / sheet.file(name) for name in ("history", "no mistakes", "dataset of points")]
     sheet.sheet(tmp_path / "sheet.png", chosen, columns=2)
-    heights = [int(draw().bbox.height) for draw in chosen]
+    heights = [Image.open(path).height for path in chosen]
     made = Image.open(tmp_path / "sheet.png")
     assert made.size == (2 * 880 + 12, max(heights[0], heights[1] + 12 + heights[2]))
