@@ -76,3 +76,20 @@ def test_anchors_and_merges_that_are_small_stay():
         "b": {"q": 1, "r": 2},
         "c": {"q": 1},
     }
+
+
+@pytest.mark.parametrize(
+    ("text", "count"),
+    [
+        ("a: &x 1\nb: *x\nc: *x\n", 7),
+        ("a: &x [1, 2]\nb: *x\n", 9),
+        ("a: &x {q: [1]}\nb: {<<: *x}\n", 13),
+    ],
+)
+def test_an_alias_counts_as_much_as_what_it_stands_for(monkeypatch, text, count):
+    """Keys, values and collections."""
+    monkeypatch.setattr(reader, "MOST", count)
+    reader.load(text, "f")
+    monkeypatch.setattr(reader, "MOST", count - 1)
+    with pytest.raises(UserError, match="by its aliases"):
+        reader.load(text, "f")
