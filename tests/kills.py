@@ -18,7 +18,8 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import NamedTuple
 
@@ -26,19 +27,25 @@ import psutil
 import yaml
 
 HEALS = [["replica", "repair"], ["dvc", "repro"]]
+SWEEP = ["replica", "sweep", "photos10_linear", "-S", "batch_size=16,32,64", "--sampler", "grid", "--name", "killed"]
+QUEUE = "dvc exp run --queue -S variants.photos10_linear.batch_size=64 && dvc exp run --run-all"
+AGAIN = "run this again when that has ended"  # the queue's worker outlives its driver
 
 
 class Way(NamedTuple):
-    """A command to kill, and the plain run after it."""
+    """A command to kill, the plain run after it, and whether the experiments are compared too."""
 
     command: list[str]
     after: list[list[str]]
+    experiments: bool = False
 
 
 WAYS = {
     "replica repro": Way(["replica", "repro", "--jobs", "2"], [["replica", "repro", "--jobs", "2"]]),
     "dvc repro": Way(["dvc", "repro"], HEALS),
     "dvc exp run": Way(["dvc", "exp", "run"], HEALS),
+    "replica sweep": Way(SWEEP, [SWEEP], experiments=True),
+    "the queue": Way(["sh", "-c", QUEUE], [["dvc", "queue", "stop", "--kill"], *HEALS]),
 }
 PARTS = ("group", "driver", "worker", "command")
 SIGNALS = (signal.SIGKILL, signal.SIGTERM, signal.SIGINT)
@@ -54,35 +61,54 @@ class Round(NamedTuple):
     wrong: list[str]
 
 
-def contents(folder: Path) -> dict[str, bytes]:
-    """Every file but git's, DVC's own and those that hold seconds; of dvc.lock the entries, sorted.
+def contents(folder: Path, experiments: bool = False) -> dict[str, bytes]:
+    """Every file but git's, DVC's own and those that hold seconds, of the experiments too; of dvc.lock the entries sorted.
 
     DVC puts a stage's first entry at the end, whenever that is made; those of a committed dvc.lock keep their places.
     """
-    own = (".git", ".dvc", "timings", "live", "__pycache__")
-    files = {file.relative_to(folder): file for file in folder.rglob("*") if file.is_file()}
-    found = {str(name): file.read_bytes() for name, file in files.items() if not set(own) & set(name.parts)}
-    if "dvc.lock" in found:
-        found["dvc.lock"] = json.dumps(yaml.safe_load(found["dvc.lock"]), sort_keys=True).encode()
-    return found
+    own = {".git", ".dvc", "timings", "live", "__pycache__"}
+    names = {file.relative_to(folder): file for file in folder.rglob("*") if file.is_file()}
+    found = {str(name): file.read_bytes() for name, file in names.items() if not own & set(name.parts)}
+    if experiments:
+        for ref in git(folder, "for-each-ref", "--format=%(refname)", "refs/exps").decode().split():
+            listed = git(folder, "ls-tree", "-r", "--name-only", ref).decode().splitlines()
+            kept = (name for name in listed if not own & set(Path(name).parts))
+            found |= {f"{ref}:{name}": git(folder, "show", f"{ref}:{name}") for name in kept}
+    locks = [name for name in found if name.endswith("dvc.lock")]
+    return found | {name: json.dumps(yaml.safe_load(found[name]), sort_keys=True).encode() for name in locks}
 
 
-def stages(process: psutil.Process) -> list[psutil.Process]:
-    """The commands of stages below a process: their shells first."""
+def git(folder: Path, *words: str) -> bytes:
+    return subprocess.run(["git", *words], cwd=folder, capture_output=True, check=True).stdout
+
+
+def marked(site: str) -> list[psutil.Process]:
+    """A round's processes by the folder of DVC's that is its own, the eldest first: the queue's have other parents."""
     found = []
-    for child in process.children(recursive=True):
+    for process in psutil.process_iter():
         try:
-            if "DVC_STAGE" in child.environ():
-                found.append(child)
+            if process.environ().get("DVC_SITE_CACHE_DIR") == site:
+                found.append((process.create_time(), process.pid, process))
+        except psutil.Error:
+            continue
+    return [process for *_, process in sorted(found)]
+
+
+def stages(site: str) -> list[psutil.Process]:
+    """The commands of a round's stages: their shells first."""
+    found = []
+    for process in marked(site):
+        try:
+            if "DVC_STAGE" in process.environ():
+                found.append(process)
         except psutil.Error:
             continue
     return found
 
 
-def strike(process: subprocess.Popen[bytes], part: str, number: signal.Signals) -> None:
+def strike(process: subprocess.Popen[bytes], site: str, part: str, number: signal.Signals) -> None:
     """Send a signal to a part of what runs: the whole group and the commands' own, the driver, a shell, a command."""
-    driver = psutil.Process(process.pid)
-    below = stages(driver)
+    below = stages(site)
     if part == "driver" or (part != "group" and not below):
         process.send_signal(number)
     elif part == "group":
@@ -92,6 +118,32 @@ def strike(process: subprocess.Popen[bytes], part: str, number: signal.Signals) 
             (below[0] if part == "worker" else below[-1]).send_signal(number)
         except psutil.NoSuchProcess:
             process.send_signal(number)
+
+
+@contextmanager
+def copied(base: Path, environment: dict[str, str]) -> Iterator[tuple[Path, dict[str, str]]]:
+    """A copy of a project, and the environment of its commands; what still runs in it in the end is killed."""
+    with tempfile.TemporaryDirectory(dir=base.parent, ignore_cleanup_errors=True) as place:
+        folder, site = Path(place, "project"), str(Path(place, "site"))
+        shutil.copytree(base, folder, symlinks=True)
+        path = os.pathsep.join((str(folder), str(Path(__file__).parent.parent)))
+        try:
+            yield folder, {**environment, "PYTHONPATH": path, "DVC_SITE_CACHE_DIR": site}
+        finally:
+            for process in marked(site):
+                with suppress(psutil.NoSuchProcess):
+                    process.kill()
+
+
+def undisturbed(base: Path, way: Way, environment: dict[str, str]) -> tuple[float, dict[str, bytes]]:
+    """The seconds that a way takes, and what it leaves."""
+    with copied(base, environment) as (folder, settings):
+        began = time.monotonic()
+        subprocess.run(way.command, cwd=folder, env=settings, capture_output=True, check=True)
+        seconds = time.monotonic() - began
+        for command in way.after:
+            subprocess.run(command, cwd=folder, env=settings, capture_output=True, check=True)
+        return seconds, contents(folder, way.experiments)
 
 
 def play(
@@ -104,50 +156,41 @@ def play(
     environment: dict[str, str],
 ) -> list[str]:
     """One round in a copy of `base`; return the files that differ from `whole`, or what the run after it said."""
-    with tempfile.TemporaryDirectory(dir=base.parent, ignore_cleanup_errors=True) as place:
-        folder = Path(place, "project")
-        shutil.copytree(base, folder, symlinks=True)
-        path = os.pathsep.join((str(folder), str(Path(__file__).parent.parent)))
-        environment = {**environment, "PYTHONPATH": path, "DVC_SITE_CACHE_DIR": str(Path(place, "site"))}
-        with Path(place, "log").open("wb") as log:
+    with copied(base, environment) as (folder, settings):
+        with folder.with_name("log").open("wb") as log:
             process = subprocess.Popen(
-                way.command, cwd=folder, env=environment, stdout=log, stderr=log, start_new_session=True
+                way.command, cwd=folder, env=settings, stdout=log, stderr=log, start_new_session=True
             )
             try:
                 process.wait(after)
             except subprocess.TimeoutExpired:
-                strike(process, part, number)
+                strike(process, settings["DVC_SITE_CACHE_DIR"], part, number)
             try:
                 process.wait(120)
             except subprocess.TimeoutExpired:
                 os.killpg(process.pid, signal.SIGKILL)
                 process.wait()
         for command in way.after:
-            done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
+            for _ in range(60):
+                done = subprocess.run(command, cwd=folder, env=settings, capture_output=True, text=True, check=False)
+                if AGAIN not in done.stderr:
+                    break
+                time.sleep(1)
             if done.returncode:
                 return [f"{' '.join(command)}: {(done.stdout + done.stderr)[-2000:]}"]
-        now = contents(folder)
+        now = contents(folder, way.experiments)
         return sorted(name for name in now.keys() | whole.keys() if now.get(name) != whole.get(name))
 
 
 def rounds(base: Path, kills: int, seed: int, ways: dict[str, Way], environment: dict[str, str]) -> Iterable[Round]:
     """Kill at `kills` random moments, each way, part and signal in turn; yield what came of each."""
     draws = random.Random(seed)
-    with tempfile.TemporaryDirectory(dir=base.parent, ignore_cleanup_errors=True) as place:
-        folder = Path(place, "project")
-        shutil.copytree(base, folder, symlinks=True)
-        lasts = {}
-        first = next(iter(ways.values()))
-        began = time.monotonic()
-        path = os.pathsep.join((str(folder), str(Path(__file__).parent.parent)))
-        settings = {**environment, "PYTHONPATH": path, "DVC_SITE_CACHE_DIR": str(Path(place, "site"))}
-        subprocess.run(first.command, cwd=folder, env=settings, capture_output=True, check=True)
-        lasts = dict.fromkeys(ways, time.monotonic() - began)
-        whole = contents(folder)
+    without = {name: undisturbed(base, way, environment) for name, way in ways.items()}
     cases = [(name, part, number) for part, number, name in itertools.product(PARTS, SIGNALS, ways)]
     draws.shuffle(cases)
     for name, part, number in itertools.islice(itertools.cycle(cases), kills):
-        after = draws.uniform(0.05, 1.0) * lasts[name]
+        seconds, whole = without[name]
+        after = draws.uniform(0.05, 1.0) * seconds
         wrong = play(base, whole, ways[name], part, number, after, environment)
         yield Round(name, part, number, after, wrong)
 
@@ -156,6 +199,7 @@ def main() -> None:
     asked = argparse.ArgumentParser(description=__doc__)
     asked.add_argument("--kills", type=int, default=100)
     asked.add_argument("--seed", type=int, default=0)
+    asked.add_argument("--ways", nargs="+", choices=WAYS, default=list(WAYS))
     options = asked.parse_args()
     from conftest import small
 
@@ -163,9 +207,10 @@ def main() -> None:
         project = small(Path(place, "base"))
         project.run("replica", "repro", "preprocess")
         project.commit("Data")
+        ways = {name: WAYS[name] for name in options.ways}
         bad = 0
         print("killed | part | signal | after s | the next run")
-        for each in rounds(project.folder, options.kills, options.seed, WAYS, project.environment()):
+        for each in rounds(project.folder, options.kills, options.seed, ways, project.environment()):
             bad += bool(each.wrong)
             words = "the same bytes" if not each.wrong else "; ".join(each.wrong)
             print(f"{each.way} | {each.part} | {each.number.name} | {each.seconds:.1f} | {words}", flush=True)
