@@ -62,7 +62,7 @@ class Round(NamedTuple):
 
 
 def contents(folder: Path, experiments: bool = False) -> dict[str, bytes]:
-    """Every file but git's, DVC's own and those that hold seconds, of the experiments too; of dvc.lock the entries sorted.
+    """Every file but git's, DVC's own and those that hold seconds, in experiments too; of dvc.lock the entries, sorted.
 
     DVC puts a stage's first entry at the end, whenever that is made; those of a committed dvc.lock keep their places.
     """
