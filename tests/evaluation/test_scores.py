@@ -139,3 +139,22 @@ def test_json_is_plain(tmp_path):
 """
     assert (tmp_path / "deep" / "m.json").read_text() == text
     assert [file.name for file in (tmp_path / "deep").iterdir()] == ["m.json"]
+
+
+def test_a_class_that_is_never_predicted_or_never_true_has_zeros():
+    p = np.array([[0.9, 0.1, 0.0], [0.6, 0.4, 0.0]])
+    classes = scores.report(np.array([0, 1]), p, ["cat", "dog", "elk"])["classes"]
+    assert classes["dog"] == {"precision": 0, "recall": 0, "f1": 0, "support": 1}
+    assert classes["elk"] == {"precision": 0, "recall": 0, "f1": 0, "support": 0}
+
+
+@pytest.mark.parametrize("images", [8, 17])
+def test_packed_bits_of_another_number_of_images_are_refused(images):
+    with pytest.raises(ValueError, match=f"{-(-images // 8)} bytes for 16 images"):
+        scores.unpacked(scores.packed(np.ones(images, bool)), 16)
+
+
+@pytest.mark.parametrize("text", ["", "AAAA", "not base64!"])
+def test_what_is_no_packed_text_is_a_value_error(text):
+    with pytest.raises(ValueError, match=r"."):
+        scores.unpacked(text, 16)

@@ -153,6 +153,7 @@ FIGURES: dict[str, Callable[[], Figure]] = {
     "few mistakes": lambda: mistakes(200, 2, 28, 1, DIGITS),
     "no mistakes": lambda: mistakes(200, 0, 28, 1, DIGITS),
     "points": lambda: points(1),
+    "points, three seeds": lambda: points(3),
     "points, many seeds": lambda: points(10),
     "search, parallel": lambda: search.parallel(trials(), NAMES),
     "search, scatter": lambda: search.scatter(trials(), NAMES),

@@ -1,0 +1,81 @@
+"""What a sweep draws from: the words of `-S`, read, refused, and counted out for a grid and for the check before."""
+
+import math
+
+import pytest
+
+from replica.commands.sweep.space import CORNERS, parse
+from replica.common.errors import UserError
+
+VARIANT = "mnist_5k_mlp"
+RATE = f"variants.{VARIANT}.learning_rate"
+
+
+@pytest.mark.parametrize(
+    ("text", "draws"),
+    [
+        ("uniform(0.1,0.4,0.1)", [0.1, 0.2, 0.3, 0.4]),
+        ("uniform(0.5,2,0.5)", [0.5, 1.0, 1.5, 2.0]),
+        ("int(3,5)", [3, 4, 5]),
+        ("int(16,64,16)", [16, 32, 48, 64]),
+    ],
+)
+def test_a_grid_takes_both_ends_and_every_step(text, draws):
+    (found,) = ([trial[RATE] for trial in parse([f"learning_rate={text}"], VARIANT).grid()],)
+    assert found == pytest.approx(draws)
+
+
+def test_a_grid_is_every_combination_the_last_changing_fastest():
+    space = parse(["batch_size=16,32", "epochs=int(1,2)", "seeds=1"], VARIANT)
+    values = [space.values(draws) for draws in space.grid()]
+    short = [{space.short(key): value for key, value in each.items()} for each in values]
+    assert short == [{"seeds": 1, "batch_size": b, "epochs": e} for b in (16, 32) for e in (1, 2)]
+
+
+@pytest.mark.parametrize("text", ["uniform(0.1,0.4)", "log(1e-4,1)", "logint(1,8)"])
+def test_a_grid_of_what_has_no_end_is_refused(text):
+    with pytest.raises(UserError, match=r"a grid needs choice"):
+        parse([f"learning_rate={text}"], VARIANT).grid()
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("uniform(1)", "allowed: uniform"),
+        ("uniform(1,2,0.5,3)", "allowed: uniform"),
+        ("log(1,2,3)", "allowed: log"),
+        ("log(0,2)", "above 0"),
+        ("int(1.5,2)", "whole numbers"),
+        ("int(true,2)", "whole numbers"),
+        ("uniform(2,2)", "low must be below high"),
+        ("uniform(1,2,0)", "a step above 0"),
+        ("uniform(1,2,1.5)", "no more than what is between"),
+        ("uniform(0,1,0.3)", "steps of 0.3 from 0 do not end at 1"),
+        ("int(1,10,4)", "steps of 4 from 1 do not end at 10"),
+        ("choice(1)", "at least two, each once"),
+        ("choice(1,2,1)", "at least two, each once"),
+        ("unifrom(1,2)", "did you mean uniform?"),
+        ("uniform(1,2", "a closing bracket is missing"),
+    ],
+)
+def test_a_domain_that_draws_nothing_or_not_what_it_says_is_refused(text, words):
+    with pytest.raises(UserError, match="-S ") as refused:
+        parse([f"learning_rate={text}"], VARIANT)
+    assert words in str(refused.value)
+
+
+def test_corners_are_every_combination_of_ends_while_these_are_few():
+    space = parse(["learning_rate=log(1e-4,1)", "batch_size=int(16,256)"], VARIANT)
+    found = [sorted(draws.values()) for draws in space.corners()]
+    assert sorted(found) == sorted([[1e-4, 16], [1e-4, 256], [1.0, 16], [1.0, 256]])
+
+
+def test_of_many_corners_each_end_stands_beside_the_others_first():
+    domains = [f"k{number}=int({number},{10 + number})" for number in range(20)]
+    space = parse(domains, VARIANT)
+    assert math.prod(2 for _ in domains) > CORNERS
+    first = list(range(20))
+    for draws in space.corners():
+        changed = [(value, low) for value, low in zip(draws.values(), first, strict=True) if value != low]
+        assert changed in ([], [(changed[0][1] + 10, changed[0][1])] if changed else [])
+    assert len(list(space.corners())) == min(2 * len(domains), CORNERS)
