@@ -11,14 +11,11 @@ from replica.training import networks
 from replica.training.backend import tf
 
 size, step = st.integers(1, 3), st.integers(1, 2)
-ones = {
-    "filters": 2,
-    "kernel_initializer": "ones",
-}  # on one channel TensorFlow's gradient of 1 × 1 with strides crashes
+ones = {"filters": 2, "kernel_initializer": "ones"}
 layers = st.one_of(
-    st.tuples(size, size, step, step).map(
-        lambda a: {"Conv2D": {**ones, "kernel_size": [a[0], a[1]], "strides": [a[2], a[3]]}}
-    ),
+    st.tuples(size, size, step, step)
+    .filter(lambda a: a[:2] != (1, 1) or a[2:] == (1, 1))  # which the schema refuses: see Conv2D
+    .map(lambda a: {"Conv2D": {**ones, "kernel_size": [a[0], a[1]], "strides": [a[2], a[3]]}}),
     st.tuples(size, step).map(lambda a: {"Conv2D": {**ones, "kernel_size": a[0], "dilation_rate": a[1]}}),
     st.tuples(size, st.none() | step).map(lambda a: {"AveragePooling2D": {"pool_size": a[0], "strides": a[1]}}),
     st.sampled_from([{"Rescaling": {"scale": 2.0}}, {"Activation": {"activation": "linear"}}]),

@@ -122,7 +122,7 @@ MISTAKES = [
     ((*VARIANT, "layers"), {"one": "Flatten"}, ["variants.mnist_mlp.layers: got 'one'", "such as '0'"]),
     (
         (*VARIANT, "layers"), {"0": {"Conv2D": {"filters": 2, "kernel_size": 1, "strides": 2}}},
-        ["layers.0.Conv2D: kernel_size: 1 with strides on one channel"],
+        ["layers.0.Conv2D: kernel_size: 1 with strides, in which"],
     ),
     (
         (*VARIANT, "layers"), {"1": {"Dense": {"units": 3, "kernel_regularizer": None}}},
