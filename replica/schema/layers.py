@@ -116,7 +116,7 @@ class Conv2D(Weighted):
         if pair(self.strides) != (1, 1) != pair(self.dilation_rate):
             raise ValueError("strides and dilation_rate: allowed: one of them above 1")
         if pair(self.kernel_size) == (1, 1) != pair(self.strides):
-            raise ValueError("kernel_size: 1 with strides, in which oneDNN spoils memory; stride by MaxPooling2D before it")
+            raise ValueError("kernel_size: 1 with strides, in which oneDNN spoils memory; let MaxPooling2D stride")
         return (*slide(shape, self.kernel_size, self.strides, self.padding, self.dilation_rate), self.filters)
 
     def parameters(self, shape: Shape) -> list[tuple[str, int]]:
