@@ -8,6 +8,7 @@ there then is held against what an undisturbed run left, byte for byte.
 from __future__ import annotations
 
 import argparse
+import hashlib
 import itertools
 import json
 import os
@@ -29,6 +30,7 @@ import yaml
 HEALS = [["replica", "repair"], ["dvc", "repro"]]
 SWEEP = ["replica", "sweep", "photos10_linear", "-S", "batch_size=16,32,64", "--sampler", "grid", "--name", "killed"]
 QUEUE = "dvc exp run --queue -S variants.photos10_linear.batch_size=64 && dvc exp run --run-all"
+ROUND = "KILLS_ROUND"  # in the environment of a round's processes: its folder
 AGAIN = "run this again when that has ended"  # the queue's worker outlives its driver
 
 
@@ -61,63 +63,69 @@ class Round(NamedTuple):
     wrong: list[str]
 
 
+OWN = {".git", ".dvc", "timings", "live", "__pycache__"}
+
+
 def contents(folder: Path, experiments: bool = False) -> dict[str, bytes]:
-    """Every file but git's, DVC's own and those that hold seconds, in experiments too; of dvc.lock the entries, sorted.
+    """Every file but git's, DVC's own and those that hold seconds; of dvc.lock the entries, sorted.
 
     DVC puts a stage's first entry at the end, whenever that is made; those of a committed dvc.lock keep their places.
+    Of an experiment, its name and a digest of its files.
     """
-    own = {".git", ".dvc", "timings", "live", "__pycache__"}
-    names = {file.relative_to(folder): file for file in folder.rglob("*") if file.is_file()}
-    found = {str(name): file.read_bytes() for name, file in names.items() if not own & set(name.parts)}
+    files = {file.relative_to(folder): file for file in folder.rglob("*") if file.is_file()}
+    found = {str(name): file.read_bytes() for name, file in files.items() if not OWN & set(name.parts)}
+    if "dvc.lock" in found:
+        found["dvc.lock"] = entries(found["dvc.lock"])
     if experiments:
         for ref in git(folder, "for-each-ref", "--format=%(refname)", "refs/exps").decode().split():
-            listed = git(folder, "ls-tree", "-r", "--name-only", ref).decode().splitlines()
-            kept = (name for name in listed if not own & set(Path(name).parts))
-            found |= {f"{ref}:{name}": git(folder, "show", f"{ref}:{name}") for name in kept}
-    locks = [name for name in found if name.endswith("dvc.lock")]
-    return found | {name: json.dumps(yaml.safe_load(found[name]), sort_keys=True).encode() for name in locks}
+            rows = git(folder, "ls-tree", "-r", ref).decode().splitlines()
+            kept = [row for row in rows if not OWN & set(row.split("/")) and not row.endswith("\tdvc.lock")]
+            lock = entries(git(folder, "show", f"{ref}:dvc.lock"))
+            found[ref] = hashlib.sha256(lock + "\n".join(kept).encode()).digest()
+    return found
+
+
+def entries(lock: bytes) -> bytes:
+    return json.dumps(yaml.safe_load(lock), sort_keys=True).encode()
 
 
 def git(folder: Path, *words: str) -> bytes:
     return subprocess.run(["git", *words], cwd=folder, capture_output=True, check=True).stdout
 
 
-def marked(site: str) -> list[psutil.Process]:
-    """A round's processes by the folder of DVC's that is its own, the eldest first: the queue's have other parents."""
+def marked(place: str, stage: bool = False) -> list[psutil.Process]:
+    """The processes of a round, or those that are commands of its stages, the eldest first, so shells before commands.
+
+    They are known by their environment: the queue's worker, as any daemon, is nobody's child.
+    """
     found = []
     for process in psutil.process_iter():
         try:
-            if process.environ().get("DVC_SITE_CACHE_DIR") == site:
+            said = process.environ()
+            if said.get(ROUND) == place and (not stage or "DVC_STAGE" in said):
                 found.append((process.create_time(), process.pid, process))
         except psutil.Error:
             continue
     return [process for *_, process in sorted(found)]
 
 
-def stages(site: str) -> list[psutil.Process]:
-    """The commands of a round's stages: their shells first."""
-    found = []
-    for process in marked(site):
-        try:
-            if "DVC_STAGE" in process.environ():
-                found.append(process)
-        except psutil.Error:
-            continue
-    return found
+def strike(process: subprocess.Popen[bytes], place: str, part: str, number: signal.Signals) -> str:
+    """Send a signal to the whole group, to the driver, or to the shell or the command of a stage as soon as one runs.
 
-
-def strike(process: subprocess.Popen[bytes], site: str, part: str, number: signal.Signals) -> None:
-    """Send a signal to a part of what runs: the whole group and the commands' own, the driver, a shell, a command."""
-    below = stages(site)
-    if part == "driver" or (part != "group" and not below):
-        process.send_signal(number)
-    elif part == "group":
-        os.killpg(process.pid, number)
-    else:
-        try:
-            (below[0] if part == "worker" else below[-1]).send_signal(number)
-        except psutil.NoSuchProcess:
+    Return what was struck: "nothing" where the run ended before.
+    """
+    while process.poll() is None:
+        if part == "driver":
             process.send_signal(number)
+            return part
+        if part == "group":
+            os.killpg(process.pid, number)
+            return part
+        if below := marked(place, stage=True):
+            with suppress(psutil.NoSuchProcess):
+                below[0 if part == "worker" else -1].send_signal(number)
+                return part
+    return "nothing"
 
 
 @contextmanager
@@ -128,9 +136,9 @@ def copied(base: Path, environment: dict[str, str]) -> Iterator[tuple[Path, dict
         shutil.copytree(base, folder, symlinks=True)
         path = os.pathsep.join((str(folder), str(Path(__file__).parent.parent)))
         try:
-            yield folder, {**environment, "PYTHONPATH": path, "DVC_SITE_CACHE_DIR": site}
+            yield folder, {**environment, "PYTHONPATH": path, "DVC_SITE_CACHE_DIR": site, ROUND: place}
         finally:
-            for process in marked(site):
+            for process in marked(place):
                 with suppress(psutil.NoSuchProcess):
                     process.kill()
 
@@ -154,17 +162,16 @@ def play(
     number: signal.Signals,
     after: float,
     environment: dict[str, str],
-) -> list[str]:
-    """One round in a copy of `base`; return the files that differ from `whole`, or what the run after it said."""
+) -> tuple[str, list[str]]:
+    """One round in a copy of `base`: what was struck, and which files differ from `whole` or what the next run said."""
     with copied(base, environment) as (folder, settings):
         with folder.with_name("log").open("wb") as log:
             process = subprocess.Popen(
                 way.command, cwd=folder, env=settings, stdout=log, stderr=log, start_new_session=True
             )
-            try:
+            with suppress(subprocess.TimeoutExpired):
                 process.wait(after)
-            except subprocess.TimeoutExpired:
-                strike(process, settings["DVC_SITE_CACHE_DIR"], part, number)
+            struck = strike(process, settings[ROUND], part, number)
             try:
                 process.wait(120)
             except subprocess.TimeoutExpired:
@@ -177,22 +184,24 @@ def play(
                     break
                 time.sleep(1)
             if done.returncode:
-                return [f"{' '.join(command)}: {(done.stdout + done.stderr)[-2000:]}"]
+                return struck, [f"{' '.join(command)}: {(done.stdout + done.stderr)[-2000:]}"]
         now = contents(folder, way.experiments)
-        return sorted(name for name in now.keys() | whole.keys() if now.get(name) != whole.get(name))
+        return struck, sorted(name for name in now.keys() | whole.keys() if now.get(name) != whole.get(name))
 
 
 def rounds(base: Path, kills: int, seed: int, ways: dict[str, Way], environment: dict[str, str]) -> Iterable[Round]:
     """Kill at `kills` random moments, each way, part and signal in turn; yield what came of each."""
     draws = random.Random(seed)
     without = {name: undisturbed(base, way, environment) for name, way in ways.items()}
+    plain = [without[name][1] for name, way in ways.items() if not way.experiments]
+    assert all(whole == plain[0] for whole in plain), "undisturbed ways differ"
     cases = [(name, part, number) for part, number, name in itertools.product(PARTS, SIGNALS, ways)]
     draws.shuffle(cases)
     for name, part, number in itertools.islice(itertools.cycle(cases), kills):
         seconds, whole = without[name]
         after = draws.uniform(0.05, 1.0) * seconds
-        wrong = play(base, whole, ways[name], part, number, after, environment)
-        yield Round(name, part, number, after, wrong)
+        struck, wrong = play(base, whole, ways[name], part, number, after, environment)
+        yield Round(name, struck, number, after, wrong)
 
 
 def main() -> None:

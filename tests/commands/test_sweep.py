@@ -186,7 +186,7 @@ def test_trials_on_nodes_are_the_same_experiments(project_copy: Project, tmp_pat
     assert "--prune: not on a cluster" in sweep(other, *words, "--cluster", "local", "--prune", check=False)
 
 
-def test_goes_on_after_a_kill_and_after_ctrl_c(project_copy: Project) -> None:
+def test_goes_on_after_a_kill_after_ctrl_c_and_after_a_trial_was_killed(project_copy: Project) -> None:
     project = project_copy
     words = ("-S", "layers.1.Dense.units=5,7,13", "-S", "learning_rate=0.5", "-S", "epochs=6", "--sampler", "grid")
     words += ("--jobs", "1")
@@ -208,9 +208,15 @@ def test_goes_on_after_a_kill_and_after_ctrl_c(project_copy: Project) -> None:
     assert not children(project.folder)
     assert not list(clones.glob("s-*/"))
     assert set(values(project)) == {1}
+    (clones / "logs/s-002.log").unlink()
+
+    process = running(project, *words)
+    [each for each in children(project.folder) if "stages.train" in each.cmdline()][-1].kill()
+    assert process.wait(60) == 0
+    assert set(values(project)) == {1, 3}
 
     text = sweep(project, *words)
-    assert rates(text) == ["002  layers.1.Dense.units=7", "003  layers.1.Dense.units=13"]
+    assert rates(text) == ["002  layers.1.Dense.units=7"]
     assert [state.name for _, (state, _) in sorted(values(project).items())] == ["COMPLETE", "COMPLETE", "FAIL"]
     assert "failed: s-003, its log: .dvc/tmp/sweeps/s/logs/s-003.log" in text
     assert "13 units diverged" in (clones / "logs/s-003.log").read_text()

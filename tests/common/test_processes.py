@@ -1,7 +1,6 @@
 """A stage ends with what started it, orphans are found, and a folder has one writer: real processes that are killed."""
 
 import fcntl
-import json
 import os
 import signal
 import subprocess
@@ -101,7 +100,7 @@ def test_a_stage_ends_with_what_started_it_and_not_before(start, end):
 def test_a_stage_whose_starter_is_gone_already_ends_at_once(start):
     last = start("")
     last.wait()
-    process = start(STARTER, sys.executable, "-c", f"{FOLLOWER}", **{processes.PARENT: str(last.pid)})
+    process = start(STARTER, sys.executable, "-c", FOLLOWER, **{processes.PARENT: str(last.pid)})
     assert process.wait(5) == 0  # the shell's `true`
 
 
@@ -200,5 +199,5 @@ def test_a_folder_on_a_file_system_without_locks_is_let_in(tmp_path, monkeypatch
         raise OSError(37, "No locks available")
 
     monkeypatch.setattr(processes.fcntl, "flock", refuse)
-    with processes.sole(tmp_path / "x", 0):
-        assert json.dumps(sorted(each.name for each in tmp_path.iterdir())) == '["x"]'
+    with processes.sole(tmp_path / "x", 0), processes.sole(tmp_path / "x", 0):
+        assert (tmp_path / "x").is_dir()

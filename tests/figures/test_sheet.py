@@ -28,10 +28,15 @@ APART = 10  # CIEDE2000; 2 is seen side by side, 10 at a glance
 
 
 @pytest.fixture(scope="module", params=sheet.FIGURES)
-def figure(request: pytest.FixtureRequest) -> Figure:
-    made = sheet.FIGURES[request.param]()
-    made.canvas.draw()
-    return made
+def drawn(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> tuple[Figure, Path]:
+    made, picture = sheet.FIGURES[request.param](), tmp_path_factory.mktemp("drawn") / sheet.file(request.param)
+    style.save(made, picture)
+    return made, picture
+
+
+@pytest.fixture
+def figure(drawn: tuple[Figure, Path]) -> Figure:
+    return drawn[0]
 
 
 def panels(figure: Figure) -> list[Axes]:
@@ -141,12 +146,10 @@ def test_every_kind_that_claims_may_ask_for_is_on_the_sheet(tmp_path):
     assert all(f'declared("{kind}"' in source for kind in KINDS)
 
 
-@pytest.mark.parametrize("name", sheet.FIGURES)
-def test_a_figure_is_drawn_to_the_byte(name, tmp_path):
+def test_a_figure_is_drawn_to_the_byte(drawn):
     """What changes a figure shows in the diff of its picture, which `make figures` draws anew."""
-    file = sheet.file(name)
-    style.save(sheet.FIGURES[name](), tmp_path / file)
-    assert (tmp_path / file).read_bytes() == (sheet.GOLDEN / file).read_bytes(), f"{file}: see `make figures`"
+    _, picture = drawn
+    assert picture.read_bytes() == (sheet.GOLDEN / picture.name).read_bytes(), f"{picture.name}: see `make figures`"
 
 
 def test_no_picture_is_of_a_figure_that_is_gone():

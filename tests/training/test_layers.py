@@ -1,5 +1,6 @@
 """Our dropout against what dropout is; a rectified pooling against Keras's two layers, to the bit."""
 
+import itertools
 import json
 
 import numpy as np
@@ -7,6 +8,8 @@ import pytest
 from bright import natively
 
 from replica.common import kernels
+from replica.schema import check
+from replica.schema.layers import LAYERS
 from replica.training import layers as quicker
 from replica.training import networks, runs
 from replica.training.backend import keras, tf
@@ -180,3 +183,32 @@ def test_groups_one_after_another_are_keras_s_convolution_with_its_weights():
     ours = quicker.network(plain)
     assert isinstance(ours.layers[0], quicker.Conv2D)
     assert np.allclose(ours(x), expected, atol=1e-6)
+
+
+SIDES = list(itertools.product((1, 2, 3), repeat=2))
+
+
+@pytest.mark.parametrize("padding", ["valid", "same"])
+@pytest.mark.parametrize(
+    ("name", "arguments", "strides"),
+    [("Conv2D", {"filters": 2}, [list(each) for each in SIDES]), ("DepthwiseConv2D", {}, [1, 2, 3])],
+    ids=["Conv2D", "DepthwiseConv2D"],
+)
+def test_a_convolution_s_gradients_are_right_wherever_the_check_lets_it_in(name, arguments, strides, padding):
+    """It is linear in its images and in its kernel, so that each times its gradient is the value itself (Euler)."""
+    shape, drawn = (28, 27, 2), np.random.default_rng(0)
+    for sides, stride in itertools.product(SIDES, strides):
+        declared = {name: {**arguments, "kernel_size": list(sides), "strides": stride, "padding": padding}}
+        try:
+            check.one(LAYERS, declared, "layers", "layer")[1].output(shape)
+        except ValueError:
+            assert sides == (1, 1)
+            continue
+        model = networks.network({"layers": [declared]}, shape, images=False)
+        x, kernel = tf.constant(drawn.random((8, *shape)), "float32"), model.layers[-1].kernel.value
+        with tf.GradientTape() as tape:
+            tape.watch(x)
+            y = model(x)
+            value = tf.reduce_sum(y * drawn.random(y.shape, np.float32))
+        for factor, gradient in zip((x, kernel), tape.gradient(value, [x, kernel]), strict=True):
+            assert np.sum(factor * gradient) == pytest.approx(float(value), rel=1e-3), declared

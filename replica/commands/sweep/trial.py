@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import sys
 import threading
 from dataclasses import asdict, dataclass
@@ -98,13 +99,21 @@ def empty(repo: Repo, stage: Stage) -> None:
                 Path(out.fs_path).write_text("{}\n")
 
 
+def status(error: Exception) -> int:
+    """As a shell has it: 128 and a signal's number where that ended the stage's command, else 1."""
+    said = re.search(r"exited with (-?\d+)$", str(error.__cause__))  # DVC keeps it in its words alone
+    number = int(said[1]) if said else 1
+    return 128 - number if number < 0 else number if number > 128 else 1
+
+
 def main() -> None:
     request = Request(**json.loads(sys.argv[1]))
     threading.Thread(target=processes.end_with, args=(request.parent,), daemon=True).start()
     try:
         run(request)
     except Exception as error:
-        sys.exit(f"error: {' '.join(str(error).split()) or repr(error)}")
+        print(f"error: {' '.join(str(error).split()) or repr(error)}", file=sys.stderr)
+        sys.exit(status(error))
 
 
 if __name__ == "__main__":

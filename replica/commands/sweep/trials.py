@@ -186,6 +186,9 @@ class Trials:
         elif running.hopeless:
             self.study.prune(attempt)
             words, style = f"pruned after {duration(seconds)}", "yellow"
+        elif ended.status < 0 or ended.status > 128:  # by a signal, as out of memory: it need not happen again
+            self.study.fail(attempt)
+            words = f"killed; the same command runs it again  ({os.path.relpath(running.log)})"
         if not words:
             self.study.fail(attempt, running.log)
             last = (tail(running.log, 1) or ["no output"])[0]
