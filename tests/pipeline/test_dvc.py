@@ -134,7 +134,8 @@ def test_a_model_pulled_over_http_answers_and_counts_as_trained(project, tmp_pat
     assert clone.run("git", "status", "--short").stdout == "?? digit.png\n"
 
 
-def test_an_experiment_its_metrics_and_its_diffs(clean):
+def test_an_experiment_its_metrics_its_diffs_and_the_way_back_from_a_refused_one(clean):
+    clean.run("git", "config", "core.checkStat", "minimal")  # size and second alone, as a file system may leave it
     ran = clean.run("dvc", "exp", "run", "-S", "variants.photos10_linear.epochs=3")
     assert set(stages_in(ran.stdout)) == {"train@photos10_linear", "evaluate@photos10_linear", "report"}
     assert "epochs: 3" in clean.run("git", "diff", "-U0", "params.yaml").stdout
@@ -148,6 +149,16 @@ def test_an_experiment_its_metrics_and_its_diffs(clean):
     page = (clean.folder / "page/index.html").read_text()
     assert "photos10_linear" in page
     shutil.rmtree(clean.folder / "page")
+
+    wrong = clean.run("dvc", "exp", "run", "-S", "+variants.photos10_linear.optimizer=Adamm", check=False)
+    assert wrong.returncode != 0
+    clean.run("git", "restore", ".")
+    clean.run("git", "config", "--unset", "core.checkStat")
+    tracked = clean.run("git", "ls-files", "-s", "metrics", "plots", "report", "dvc.lock", "params.yaml").stdout
+    held = {line.split("\t")[1]: line.split()[1] for line in tracked.splitlines()}
+    there = clean.run("git", "hash-object", *held).stdout.split()
+    assert dict(zip(held, there, strict=True)) == held
+    assert "metrics/test/photos10_linear.json" in held
 
 
 @pytest.mark.parametrize(
