@@ -2,6 +2,7 @@
 
     python -m benchmarks.load              1, 250 and 1,000 variants: five minutes
     python -m benchmarks.load 250 --dvc    `dvc repro`, too, which takes its time
+    python -m benchmarks.load 250 --train  trains and evaluates them instead, two at a time
 
 Each row is a clone of the last commit where the quick start's smallest variant has been trained and is declared so many
 times more, with its outputs and its entries in dvc.lock under other names; the documents' own variants are left out.
@@ -28,8 +29,10 @@ COMMANDS = {
     "replica variants": "-m replica variants",
     "replica table": "-m replica table",
     "replica repro, nothing to do": "-m replica repro evaluate",
+    "the report": "-m stages.report",
 }
 DVC = {"dvc repro, nothing to do": "-m dvc repro evaluate"}
+TRAIN = {"replica repro, all trained and evaluated": "-m replica repro --jobs 2 evaluate"}
 
 
 def environment(folder: Path) -> dict[str, str]:
@@ -62,14 +65,16 @@ def project(folder: Path) -> Path:
     return folder
 
 
-def multiply(folder: Path, count: int) -> None:
-    """Declare `count` copies of the variant, with its outputs and its record."""
+def multiply(folder: Path, count: int, trained: bool = True) -> None:
+    """Declare `count` copies of the variant, with its outputs and its record if they are `trained`."""
     names = [f"copy_{number}" for number in range(count)]
     parameters, lock = folder / "params.yaml", folder / "dvc.lock"
     text = parameters.read_text()
     entry = re.search(rf"^  {LIKE}:\n(?:   .*\n)+", text, re.MULTILINE)[0]  # type: ignore[index]
     declared = "".join(entry.replace(LIKE, name) for name in [LIKE, *names])
     parameters.write_text(re.sub(r"^variants:\n(?:  .*\n)+", f"variants:\n{declared}", text, flags=re.MULTILINE))
+    if not trained:
+        return
     text = lock.read_text()
     for group in GROUPS:
         block = re.search(rf"^  {group}@{LIKE}:\n(?:   .*\n)+", text, re.MULTILINE)[0]  # type: ignore[index]
@@ -85,15 +90,16 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("counts", nargs="*", type=int, default=[1, 250, 1000], help="how many variants")
     parser.add_argument("--dvc", action="store_true", help="measure `dvc repro`, too")
+    parser.add_argument("--train", action="store_true", help="measure training and evaluating alone")
     options = parser.parse_args()
-    commands = {**COMMANDS, **(DVC if options.dvc else {})}
+    commands = TRAIN if options.train else {**COMMANDS, **(DVC if options.dvc else {})}
     print(f"| variants | {' | '.join(commands)} |")
     print("| --- " * (len(commands) + 1) + "|", flush=True)
     for count in options.counts:
         cells = []
         with tempfile.TemporaryDirectory() as scratch:
             folder = project(Path(scratch, "project"))
-            multiply(folder, count)
+            multiply(folder, count, trained=not options.train)
             for words in commands.values():
                 seconds, memory = measured(folder, words)
                 cells.append(f"{seconds:.1f} s, {memory:.0f} MB")
