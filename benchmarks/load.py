@@ -20,6 +20,8 @@ import sys
 import tempfile
 from pathlib import Path
 
+import yaml
+
 ROOT = Path(__file__).parent.parent
 LIKE = "photos10_linear"
 GROUPS = ("train", "evaluate")
@@ -69,6 +71,10 @@ def multiply(folder: Path, count: int, trained: bool = True) -> None:
     """Declare `count` copies of the variant, with its outputs and its record if they are `trained`."""
     names = [f"copy_{number}" for number in range(count)]
     parameters, lock = folder / "params.yaml", folder / "dvc.lock"
+    for name in yaml.safe_load(parameters.read_text())["variants"].keys() - {LIKE}:
+        for output in OUTPUTS:  # or the report draws what is no longer declared
+            path = Path(output.format(name))
+            shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
     text = parameters.read_text()
     entry = re.search(rf"^  {LIKE}:\n(?:   .*\n)+", text, re.MULTILINE)[0]  # type: ignore[index]
     declared = "".join(entry.replace(LIKE, name) for name in [LIKE, *names])
