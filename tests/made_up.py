@@ -49,7 +49,7 @@ def variant(
     short, details = scores.evaluate(runs, labels, [str(number) for number in range(classes)], params_total)
     files.write_json(short, root / "metrics" / f"{name}.json")
     made_by = {"precision": "mixed_bfloat16"} if native else {"kernels": "portable", "precision": "float32"}
-    files.write_json({**made_by, **details}, root / "metrics/details" / f"{name}.json")
+    files.write_json({"summary": short, **made_by, **details}, root / "metrics/details" / f"{name}.json")
     history = [
         (epoch, value, metric, data, seed)
         for seed, accuracy in enumerate(accuracies)
@@ -78,8 +78,7 @@ def put(results: Results, name: str, images: int = 10_000, seeds: int = 0, **val
     file = results.root / "metrics/details" / f"{name}.json"
     file.parent.mkdir(parents=True, exist_ok=True)
     counts = dict.fromkeys(("train", "validation", "test"), images)
-    file.write_text(json.dumps({"images": counts, "seeds": runs}))
-    (results.root / "metrics" / f"{name}.json").write_text(json.dumps({"dummy": {"accuracy": 0.1}}))
+    file.write_text(json.dumps({"summary": {"dummy": {"accuracy": 0.1}}, "images": counts, "seeds": runs}))
     files.write_csv(results.root / "plots/variants" / name / "history.csv", files.HISTORY, rows)
 
 

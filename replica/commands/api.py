@@ -190,7 +190,7 @@ def variants() -> pd.DataFrame:
     for name, entry in declared["variants"].items():
         stack = check.check_variant(declared, name, datasets)
         settings = parameters.variant(declared, name)
-        test = results.read(name).get("test", {})
+        test = results.scores(name).get("test", {})
         rows[name] = {
             "dataset": settings["dataset"],
             "images": settings.get("train_examples", datasets[settings["dataset"]].train_examples),

@@ -131,7 +131,7 @@ def card(name: str, declared: dict[str, Any], results: Results, claims: Iterable
     """
     entry, network = parameters.variant(declared, name), results.variants[name]["network"]
     dataset = results.datasets[entry["dataset"]]
-    metrics, details = results.read(name), results.read(f"details/{name}")
+    metrics, details = results.scores(name), results.read(f"details/{name}")
     return Card(
         name=name,
         document=next((letter for letter, of in declared["documents"].items() if name in of["variants"]), ""),

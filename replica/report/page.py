@@ -117,4 +117,4 @@ def searches(results: Results) -> Iterator[Search]:
             with (folder / "trials.csv").open(newline="") as file:
                 header, *rows = csv.reader(file)
             trials = [[f"{float(cell):.4g}" if "." in cell else cell for cell in row] for row in rows]
-            yield Search(name, results.read(name), header, trials, pictures(folder))
+            yield Search(name, results.scores(name), header, trials, pictures(folder))

@@ -74,6 +74,10 @@ class Results:
         file = self.root / "metrics" / f"{name}.json"
         return json.loads(file.read_text()) if file.exists() else {}
 
+    def scores(self, name: str) -> dict[str, Any]:
+        """What metrics/NAME.json holds; of a variant as its details repeat it, which are what the report depends on."""
+        return self.read(f"details/{name}").get("summary", {}) if name in self.variants else self.read(name)
+
     def _curves(self, name: str) -> Curves:
         """A variant's history; a value that is not finite is not a number."""
         file = self.root / "plots/variants" / name / "history.csv"
@@ -145,14 +149,14 @@ class Results:
             return {int(seed): run[source][path[0]] for seed, run in details["seeds"].items()}, details["images"][
                 source
             ]
-        value: Any = self.read(name)
+        value: Any = self.scores(name)
         for key in (source, *path):
             value = value.get(key) if isinstance(value, dict) else None
         return ({} if value is None else {0: value}), 0
 
     def _layers(self, name: str) -> dict[int, list[list[int]]]:
         """Output shape and parameters of each layer, of a variant that has been run."""
-        if not self.read(name):
+        if not self.scores(name):
             return {}
         settled = declarations.variant(self.parameters, name)
         shape = tuple(self.datasets[settled["dataset"]]["shape"])

@@ -155,9 +155,9 @@ stages:
     cmd: PYTHON join.py a.json && PYTHON join.py b.json
     deps: [join.py]
     metrics: [a.json: {cache: false}, b.json: {cache: false}]
-  use: # it reads b.json, which came with a.json
+  use:
     cmd: PYTHON join.py used.json made/a.txt b.json
-    deps: [join.py, made, a.json]
+    deps: [join.py, made, b.json]
     metrics: [used.json: {cache: false}]
 """
 

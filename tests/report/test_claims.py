@@ -262,8 +262,8 @@ def test_highest(results):
 
 def test_parameters_are_compared_exactly(results):
     for name, count in (("a", 1000), ("b", 1001)):
-        (results.root / "metrics").mkdir(exist_ok=True)
-        (results.root / "metrics" / f"{name}.json").write_text(json.dumps({"params_total": count}))
+        (results.root / "metrics/details").mkdir(parents=True, exist_ok=True)
+        (results.root / f"metrics/details/{name}.json").write_text(json.dumps({"summary": {"params_total": count}}))
     found = verdicts.less(results, "a", "b", "params_total")
     assert (found.verdict, found.statistic) == ("reproduced", "1,000 − 1,001 = −1.0000")
     assert verdicts.less(results, "b", "a", "params_total").verdict == "refuted"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import threading
 from contextlib import suppress
 from pathlib import Path
@@ -57,10 +56,9 @@ class Dispatch:
             if isinstance(dep, ParamsDependency):
                 continue
             expected[dep.def_path] = str(dep.hash_info.value)
-            if makers := self._made(dep.fs_path):
+            if self._made(dep.fs_path):
                 inputs[dep.def_path] = str(dep.hash_info.value)
                 self._send(dep)
-                inputs |= self._beside(makers)
         persistent = [out for out in stage.outs if out.persist and out.use_cache and out.hash_info]
         before = {out.def_path: str(out.hash_info.value) for out in persistent}
         item = stage.addressing.partition("@")[2]
@@ -95,19 +93,9 @@ class Dispatch:
             else:
                 raise DvcException(f"{dep}: neither here nor recorded in dvc.lock")
 
-    def _made(self, path: str) -> list[Output]:
-        """What stages make at a path, below it, or around it: git may not have it."""
-        return [out for made, out in self.makers.items() if _within(path, made) or _within(made, path)]
-
-    def _beside(self, made: list[Output]) -> dict[str, str]:
-        """The small outputs that came with others: who depends on a stage's details may read its metrics."""
-        found = {}
-        for stage in {out.stage for out in made}:
-            for out in stage.outs:
-                if not out.use_cache and out.exists:
-                    self._send(out)
-                    found[os.path.relpath(out.fs_path, self.repo.root_dir)] = str(objects.kept(out).value)
-        return found
+    def _made(self, path: str) -> bool:
+        """Whether stages make what is at a path, below it, or around it: git may not have it."""
+        return any(_within(path, made) or _within(made, path) for made in self.makers)
 
     def _send(self, item: Output) -> None:
         """Bring an input to the remote, unless this machine lacks it: then it is there."""
