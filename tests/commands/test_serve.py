@@ -149,6 +149,28 @@ def test_a_visitor_who_sends_too_little_holds_up_no_one(page, monkeypatch, capfd
     assert capfd.readouterr().err == ""
 
 
+def test_visitors_beyond_the_places_are_shut_out_and_those_who_leave_make_room(page):
+    def visitor():
+        made = socket.create_connection((serve.ADDRESS, page.server_port))
+        made.settimeout(5)
+        return made
+
+    with contextlib.ExitStack() as stack:
+        idle = [stack.enter_context(visitor()) for _ in range(serve.VISITORS)]
+        assert stack.enter_context(visitor()).recv(1) == b"", "one more than there are places"
+        idle[0].settimeout(0.2)
+        with pytest.raises(TimeoutError):
+            idle[0].recv(1)
+        idle[0].close()
+        for _ in range(50):  # until its thread has seen that
+            with contextlib.suppress(OSError, http.client.HTTPException):
+                if ask(page, "GET", "/")[0] == 200:
+                    break
+            time.sleep(0.1)
+        else:
+            pytest.fail("the place that was left is not given again")
+
+
 @pytest.mark.parametrize("part", ["request", "headers", "body"])
 def test_a_visitor_who_drips_is_shut_out_after_a_deadline(part, page, monkeypatch, capfd):
     monkeypatch.setattr(serve.Handler, "timeout", 0.5)
@@ -322,6 +344,22 @@ def test_the_keyboard_draws_too(visit, page):
     assert window.evaluate("document.activeElement.id") == "clear" and window.inner_text("#best") == ""
     window.keyboard.press("Tab")
     assert window.evaluate("document.activeElement.id") == "file" and window.locator("#pen").is_hidden()
+
+
+def test_what_was_cleared_while_it_became_a_file_is_not_answered(visit, page):
+    window = visit(page)
+    window.evaluate("""() => {
+        const made = HTMLCanvasElement.prototype.toBlob;
+        HTMLCanvasElement.prototype.toBlob = function (then, kind) {
+            made.call(this, (file) => setTimeout(() => { then(file); window.late = true; }, 300), kind);
+        };
+    }""")
+    window.keyboard.press("Tab")
+    window.keyboard.press(" ")
+    window.locator("#clear").click()
+    window.wait_for_timeout(1200)
+    assert window.evaluate("window.late")
+    assert window.inner_text("#best") == "" and window.locator("#seen").is_hidden()
 
 
 def test_a_file_that_is_no_picture_is_a_line_and_the_next_one_is_answered(visit, page):

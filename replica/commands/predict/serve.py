@@ -16,7 +16,7 @@ from contextlib import suppress
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from threading import Lock, Timer
+from threading import BoundedSemaphore, Lock, Timer
 from typing import Any
 
 import numpy as np
@@ -32,6 +32,7 @@ ADDRESS = "127.0.0.1"
 LARGEST = 20 * 2**20  # bytes of a picture
 PATIENCE = 10.0  # seconds that a request may take to arrive, all of it
 TURN = 30.0  # seconds that it may wait for those before it
+VISITORS = 16  # at once, each with a thread and at most a picture's bytes; a browser opens six connections
 MAPS = 64  # of a layer
 
 
@@ -56,6 +57,7 @@ class Page(ThreadingHTTPServer):
     def __init__(self, predictor: Predictor, port: int) -> None:
         super().__init__((ADDRESS, port), Handler)
         self.predictor, self.lock, self.nonce = predictor, Lock(), secrets.token_urlsafe(16)
+        self.places = BoundedSemaphore(VISITORS)
         names = (ADDRESS, "localhost")
         self.hosts = {f"{name}:{self.server_port}" for name in names} | set(names if self.server_port == 80 else ())
         self.html = (
@@ -63,6 +65,19 @@ class Page(ThreadingHTTPServer):
             .get_template("serve.html")
             .render(predictor=predictor, nonce=self.nonce, drawn=predictor.shape == [28, 28, 1], largest=LARGEST)
         )
+
+    def process_request(self, request: Any, client_address: Any) -> None:
+        """A thread for a visitor; one more than there are places for is shut out."""
+        if self.places.acquire(blocking=False):
+            super().process_request(request, client_address)
+        else:
+            self.shutdown_request(request)
+
+    def process_request_thread(self, request: Any, client_address: Any) -> None:
+        try:
+            super().process_request_thread(request, client_address)
+        finally:
+            self.places.release()
 
     def handle_error(self, request: Any, client_address: Any) -> None:
         """A visitor who goes away or never finishes is no error of ours."""
