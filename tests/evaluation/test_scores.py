@@ -80,6 +80,9 @@ def test_seeds_give_means_and_keep_the_raw_scores():
     assert short["test"]["gain"] == pytest.approx(np.mean(raw) - 2 / 6)
     assert (short["params_total"], short["seeds"], short["dummy"]) == (99, 3, {"accuracy": pytest.approx(2 / 6)})
     assert "validation" not in short
+    # The first seed has 0 1 1 1 0 2 for 0 0 1 1 2 2, the dummy, of such training labels, 0 throughout.
+    pairs = scores.evaluate(runs, {**labels, "train": np.array([0, 0, 0, 1, 1, 2])}, NAMES, 99)[1]["mcnemar"]
+    assert (pairs["both"], pairs["network_only"], pairs["dummy_only"], pairs["neither"]) == (1, 3, 1, 1)
     assert "accuracy_std" not in scores.evaluate({5: runs[5]}, labels, NAMES, 99)[0]["test"]
 
 
