@@ -101,7 +101,9 @@ variants.query("dataset == 'mnist_5k'")[
 # %%
 scored = variants[variants.dataset == "mnist"].dropna(subset="accuracy")
 scored = scored.assign(mistaken=100 * (1 - scored.accuracy))
-axes = scored.plot.scatter("parameters", "mistaken", loglog=True, figsize=(6, 3), title="Variants on MNIST")
+axes = scored.plot.scatter(
+    "parameters", "mistaken", loglog=True, figsize=(6, 3), title="Variants on MNIST"
+)
 axes.set_ylabel("test images mistaken, per cent")
 
 # %%
