@@ -13,7 +13,13 @@ from replica.report.environment import cell
 
 FOLDER = "witnesses"
 SAME = "the same bytes"
+ORDER = ("emulated", "name", "family", "model")
 COLUMNS = ("CPU", "", "AVX2", "AVX-512", "C library", "TensorFlow", "verified", "outcome")
+
+
+def named(cpu: dict[str, Any]) -> str:
+    """A CPU's name, and what tells its generation where a virtual machine says no more than "AMD EPYC"."""
+    return f"{cpu['name']}, family {cpu['family']}, model {cpu['model']}"
 
 
 def read(root: Path) -> list[dict[str, Any]]:
@@ -56,12 +62,12 @@ def rows(seen: list[dict[str, Any]], holds: Callable[[dict[str, Any]], bool]) ->
         Whether what a record saw is what is recorded today.
     """
     found = []
-    for witness in sorted(seen, key=lambda each: (each["machine"]["cpu"]["emulated"], each["machine"]["cpu"]["name"])):
+    for witness in sorted(seen, key=lambda each: [each["machine"]["cpu"][key] for key in ORDER]):
         machine, cpu = witness["machine"], witness["machine"]["cpu"]
         flags, libraries = set(cpu["flags"]), machine["libraries"]
         stale = witness["outcome"] == SAME and not holds(witness)
         found.append([
-            cpu["name"],
+            named(cpu),
             "emulated" if cpu["emulated"] else "real",
             *("yes" if wanted <= flags else "no" for wanted in ({"avx2", "fma"}, {"avx512f"})),
             machine["libc"],

@@ -195,7 +195,9 @@ def test_what_sets_a_machine_apart_from_all_witnesses():
     other = {**here, "libc": "glibc 2.1", "cpu": {**here["cpu"], "name": "Another", "flags": ["avx2", "new"]}}
     assert witnesses.apart(here, [witness()]) == []
     lines = witnesses.apart(here, [witness(machine=other)])
-    assert f"CPU: {here['cpu']['name']}, none of theirs" in lines
+    assert f"CPU: {records.named(here['cpu'])}, none of theirs" in lines
+    twin = {**here, "cpu": {**here["cpu"], "model": here["cpu"]["model"] + 1}}  # of another generation, named alike
+    assert witnesses.apart(twin, [witness()]) == [f"CPU: {records.named(twin['cpu'])}, none of theirs"]
     assert "CPU: lacks new" in lines
     assert f"libc: {here['libc']}; theirs glibc 2.1" in lines
     assert witnesses.apart(here, [witness(machine=other), witness()]) == []
@@ -204,15 +206,15 @@ def test_what_sets_a_machine_apart_from_all_witnesses():
 def test_the_matrix_says_real_or_emulated_and_what_is_out_of_date():
     lock = record.Record(LOCK)
     emulated = witnesses.machine()
-    emulated["cpu"] = {**emulated["cpu"], "name": "Haswell", "emulated": True}
+    emulated["cpu"] = {**emulated["cpu"], "name": "Haswell", "family": 6, "model": 60, "emulated": True}
     old = witness(machine=emulated, digests={"train@x": {"models/x": "9.dir"}})
     rows = records.rows([old, witness()], lambda each: witnesses.holds(each, lock))
     table = records.matrix(rows).splitlines()
     assert " | real | " in table[2]
     assert table[2].endswith("| x at `1111111` | the same bytes |")
-    assert table[3].startswith("| Haswell | emulated | ")
+    assert table[3].startswith("| Haswell, family 6, model 60 | emulated | ")
     assert table[3].endswith("| the same bytes, of an older dvc.lock |")
-    assert witnesses.slug(emulated["cpu"]) == "haswell-emulated"
+    assert witnesses.slug(emulated["cpu"]) == "haswell-6-60-emulated"
     assert witnesses.listings([witness()]) == {"3.dir": {"seed-0/test.npy": "8"}}
 
 

@@ -64,7 +64,7 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
         ("Laptop", False, hashlib.md5(details).hexdigest()),
         ("Old", True, "0" * 32),
     ):
-        cpu = {"name": f"{name} CPU", "flags": ["avx2", "fma"], "emulated": emulated}
+        cpu = {"name": f"{name} CPU", "flags": ["avx2", "fma"], "emulated": emulated, "family": 6, "model": 60}
         record = {
             "machine": {"cpu": cpu, "libc": "glibc 2.36", "libraries": {"tensorflow": "2.21.0"}},
             "commit": "1" * 40, "targets": ["mnist_mlp"], "outcome": "the same bytes",
@@ -81,8 +81,8 @@ def test_the_page_shows_the_cpus_that_came_to_the_same_bytes_and_which_saw_other
     section = html[html.index('<section id="witnesses">') :]
     rows = re.findall(r"<tr>(<td.*?)</tr>", section[: section.index("</section>")], re.S)
     laptop, old = ([text.strip() for text in re.findall(r"<td[^>]*>(.*?)</td>", row)] for row in rows)
-    assert laptop[:4] == ["Laptop CPU", "real", "yes", "no"] and laptop[-1] == "the same bytes"
-    assert old[:2] == ["Old CPU", "emulated"] and old[-1] == "the same bytes, of an older dvc.lock"
+    assert laptop[:4] == ["Laptop CPU, family 6, model 60", "real", "yes", "no"] and laptop[-1] == "the same bytes"
+    assert old[:2] == ["Old CPU, family 6, model 60", "emulated"] and old[-1] == "the same bytes, of an older dvc.lock"
     assert "witnesses" not in (project / "report/sample.html").read_text()
 
 

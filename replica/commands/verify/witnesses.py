@@ -12,7 +12,7 @@ from typing import Any
 from replica.commands.git import git
 from replica.commands.verify.record import Record
 from replica.common import files, kernels
-from replica.report.witnesses import FOLDER, SAME, parsed
+from replica.report.witnesses import FOLDER, SAME, named, parsed
 
 LIBRARIES = (
     "tensorflow", "tensorflow-cpu", "keras", "numpy", "scipy", "scikit-learn", "scikit-image", "matplotlib", "pillow",
@@ -39,8 +39,9 @@ def machine() -> dict[str, Any]:
 
 
 def slug(cpu: dict[str, Any]) -> str:
-    """A CPU's name as a file's: `amd-epyc-7763-64-core-processor`, `…-emulated`."""
-    text = re.sub(r"\((R|TM)\)", "", cpu["name"], flags=re.I) + (" emulated" if cpu["emulated"] else "")
+    """A CPU as a file's name: `amd-epyc-7763-64-core-processor-25-1`, `…-emulated`."""
+    kind = f"{cpu['name']} {cpu['family']} {cpu['model']}" + (" emulated" if cpu["emulated"] else "")
+    text = re.sub(r"\((R|TM)\)", "", kind, flags=re.I)
     return re.sub(r"[^a-z0-9]+", "-", text.lower()).strip("-") or "unknown"
 
 
@@ -93,8 +94,8 @@ def apart(here: dict[str, Any], seen: list[dict[str, Any]]) -> list[str]:
     theirs = [witness["machine"] for witness in seen]
     flags = [set(machine["cpu"]["flags"]) for machine in theirs]
     own = set(here["cpu"]["flags"])
-    lines = [f"CPU: {here['cpu']['name']}, none of theirs"]
-    if any(here["cpu"]["name"] == machine["cpu"]["name"] for machine in theirs):
+    lines = [f"CPU: {named(here['cpu'])}, none of theirs"]
+    if any(named(here["cpu"]) == named(machine["cpu"]) for machine in theirs):
         lines = []
     for word, names in (("lacks", set.intersection(*flags) - own), ("alone has", own - set.union(*flags))):
         if names:
