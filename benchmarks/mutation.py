@@ -161,17 +161,19 @@ def main() -> None:
                     shutil.copy2(ROOT / path, folder / path)
                     free.put(folder)
 
-            mutants = drawn(paths, given.sample, given.seed)
-            alive = list(workers.map(survived, mutants))
-            for (path, text), lives in zip(mutants, alive, strict=True):
+            mutants, killed = drawn(paths, given.sample, given.seed), 0
+            for count, ((path, text), lives) in enumerate(zip(mutants, workers.map(survived, mutants), strict=True), 1):
+                killed += not lives
                 if lives:
                     lines = difflib.unified_diff(
                         (ROOT / path).read_text().splitlines(), text.splitlines(), path, "", n=0, lineterm=""
                     )
-                    print("\n".join(list(lines)[2:]).replace("@@ ", f"{path} @@ ", 1), flush=True)
-            killed = len(alive) - sum(alive)
-            low, high = scores.wilson(killed / len(alive), len(alive))
-            rows.append(f"| {room} | {len(alive)} | {killed} | {killed / len(alive):.0%} | {low:.0%} – {high:.0%} |")
+                    print("\n".join(list(lines)[2:]).replace("@@ ", f"{path} @@ ", 1))
+                    print(f"killed so far: {killed} of {count}", flush=True)
+            low, high = scores.wilson(killed / len(mutants), len(mutants))
+            rows.append(
+                f"| {room} | {len(mutants)} | {killed} | {killed / len(mutants):.0%} | {low:.0%} – {high:.0%} |"
+            )
             print(f"{rows[-1]} {(time.perf_counter() - began) / 60:.0f} min\n", flush=True)
     print("\n".join(["| room | mutants | killed | score | 95% interval |", "| --- | --- | --- | --- | --- |", *rows]))
 
