@@ -45,8 +45,8 @@ ROOMS = {
     "schema": ("replica/schema", "tests/schema tests/common/test_parameters.py"),
     "drivers": (
         "replica/commands/repro replica/commands/sweep",
-        "tests/commands/test_space.py tests/commands/test_needs.py tests/commands/test_display.py tests/commands/test_plan.py"
-        " tests/commands/test_sweep.py tests/commands/test_repro.py",
+        "tests/commands/test_space.py tests/commands/test_needs.py tests/commands/test_display.py"
+        " tests/commands/test_plan.py tests/commands/test_sweep.py tests/commands/test_repro.py",
     ),
     "claims": ("replica/report/claims.py replica/report/verdicts.py", "tests/report"),
 }  # fmt: skip
