@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import re
 import shutil
 import signal
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -143,9 +145,33 @@ SMALL = ("mnist_5k_mlp", "photos10_linear")
 
 
 @pytest.fixture(scope="session")
-def project(tmp_path_factory) -> Project:
-    """A small project whose pipeline has run once; tests leave it as they find it, committed and up to date."""
-    made = small(tmp_path_factory.mktemp("project"))
-    made.repro()
+def copied_from(tmp_path_factory) -> Callable[[Callable[[Path], object]], Path]:
+    """A folder as a function makes it. The worker that asks first calls it; each gets copies of its own."""
+    shared = tmp_path_factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        shared = shared.parent
+
+    def copied(make: Callable[[Path], object]) -> Path:
+        first = shared / f"made-{make.__module__}-{make.__name__}"
+        with first.with_suffix(".lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            if not first.exists():
+                folder = tmp_path_factory.mktemp("made")
+                make(folder)
+                folder.rename(first)
+        return shutil.copytree(first, tmp_path_factory.mktemp(make.__name__), symlinks=True, dirs_exist_ok=True)
+
+    return copied
+
+
+def run_once(folder: Path) -> None:
+    """A small project whose pipeline has run, committed."""
+    made = small(folder)
+    made.run("replica", "repro", "--jobs", "2")
     made.commit("Run")
-    return made
+
+
+@pytest.fixture(scope="session")
+def project(copied_from) -> Project:
+    """A small project whose pipeline has run once; tests leave it as they find it, committed and up to date."""
+    return Project(copied_from(run_once))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import shutil
 from pathlib import Path
 
@@ -38,19 +39,20 @@ VARIANTS = {
 
 
 def make(folder: Path) -> None:
-    """In the working folder: params.yaml with the variants above, their data, and a run of each."""
+    """In a folder: params.yaml with the variants above, their data, and a run of each."""
     declared = parameters.read(ROOT / "params.yaml")
     declared["variants"] = {**VARIANTS, "spiral": declared["variants"]["spiral"], "untrained": VARIANTS["digits"]}
     declared["networks"] |= NETWORKS
     declared["searches"] = {}
     (folder / "params.yaml").write_text(yaml.safe_dump(declared, sort_keys=False))
     shutil.copy(ROOT / "datasets.yaml", folder)
-    for name in VARIANTS:
-        variant = parameters.variant(declared, name)
-        kind, dataset = kinds.declared(variant["dataset"])
-        raw, arrays = folder / "data/raw" / variant["dataset"], folder / "data/processed" / variant["dataset"]
-        raw.mkdir(parents=True)
-        arrays.mkdir(parents=True)
-        kind.fetch(variant["dataset"], dataset, raw, raw)
-        processed.write(arrays, variant["dataset"], dataset, kind.decode(dataset, raw))
-        experiment.train(name, variant, folder / "models" / name)
+    with contextlib.chdir(folder):
+        for name in VARIANTS:
+            variant = parameters.variant(declared, name)
+            kind, dataset = kinds.declared(variant["dataset"])
+            raw, arrays = Path("data/raw", variant["dataset"]), Path("data/processed", variant["dataset"])
+            raw.mkdir(parents=True)
+            arrays.mkdir(parents=True)
+            kind.fetch(variant["dataset"], dataset, raw, raw)
+            processed.write(arrays, variant["dataset"], dataset, kind.decode(dataset, raw))
+            experiment.train(name, variant, Path("models", name))

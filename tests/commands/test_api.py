@@ -22,11 +22,9 @@ from replica.common.errors import UserError
 
 
 @pytest.fixture(scope="module")
-def clone(tmp_path_factory):
+def clone(copied_from):
     """A folder with trained variants and the claims, and one inside it, the working folder of this module."""
-    folder = tmp_path_factory.mktemp("clone")
-    with contextlib.chdir(folder):
-        trained.make(folder)
+    folder = copied_from(trained.make)
     inside = folder / "notebooks/mine"
     inside.mkdir(parents=True)
     with contextlib.chdir(inside):

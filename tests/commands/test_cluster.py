@@ -239,11 +239,16 @@ def test_refuses_before_anything_runs(
         repro(project.folder)
 
 
+@pytest.mark.parametrize(
+    "ended",
+    ["kill -9 $REPLICA_PARENT; sleep 60", "(sleep 1; kill -9 $REPLICA_PARENT) & kill -15 $PPID; exit 1"],
+    ids=["at once", "after its command, as where a walltime ends"],
+)
 def test_a_worker_that_dies_amid_a_stage_is_replaced(
-    repository: Callable[..., Project], repro: Repro, client: Client, tmp_path: Path
+    repository: Callable[..., Project], repro: Repro, client: Client, tmp_path: Path, ended: str
 ) -> None:
     mark = tmp_path / "mark"
-    kill = f"if [ ! -e {mark} ]; then touch {mark}; kill -9 $REPLICA_PARENT; sleep 60; fi"
+    kill = f"if [ ! -e {mark} ]; then touch {mark}; {ended}; fi"
     project = repository(ONE.format(cmd=json.dumps(f"{kill} && {JOINED}")), params_yaml="rate: 1")
     status, text = repro(project.folder)
     assert status == 0, text

@@ -426,7 +426,8 @@ def test_the_command_line(inside):
 
 def test_an_experiment_against_head(project, monkeypatch):
     monkeypatch.chdir(project.folder)
-    project.run("dvc", "exp", "run", "-n", "longer", "-S", "variants.photos10_linear.epochs=3")
+    longer = ("-n", "longer", "-S", "variants.photos10_linear.epochs=3")
+    project.run("dvc", "exp", "run", *longer, "evaluate@photos10_linear")
     try:
         assert by_name(compare.compare("HEAD"))["photos10_linear"].changes == [compare.Change("epochs", 1, 3)]
         project.run("git", "checkout", "-q", "--", ".")

@@ -10,6 +10,7 @@ import contextlib
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 import time
@@ -45,15 +46,16 @@ stages:
 """
 
 
-def made(folder: Path) -> Project:
+def made(folder: Path, pipeline: str = PIPELINE, kernels: str = "portable") -> Project:
     """A committed project, its remote beside it."""
     folder.mkdir()
     project = Project(folder)
     project.begin()
     project.run("dvc", "init", "-q")
     (folder / "join.py").write_text(JOIN)
-    (folder / "dvc.yaml").write_text(PIPELINE.replace("PYTHON", sys.executable))
-    (folder / "params.yaml").write_text("rate: 1\nvariants: {}\n")
+    (folder / "dvc.yaml").write_text(pipeline.replace("PYTHON", sys.executable))
+    variants = "".join(f"\n  {name}: {{}}" for name in "abcd")
+    (folder / "params.yaml").write_text(f"rate: 1\ntraining: {{kernels: {kernels}}}\nvariants:{variants}\n")
     (folder / "datasets.yaml").write_text("datasets: {}\n")
     project.run("dvc", "remote", "add", "--default", "lab", str(folder.with_name(f"{folder.name}-remote")))
     project.commit("Begin")
@@ -95,9 +97,11 @@ class Lab:
         words = ("--host", self.scheduler.address, "--port", str(PORT), "--no-dashboard")
         self.scheduler.start(sys.executable, "-m", "distributed.cli.dask_scheduler", *words, **self.environment)
 
-    def work(self, host: hosts.Host, folder: Path | None = None, **environment: str) -> None:
+    def work(
+        self, host: hosts.Host, folder: Path | None = None, python: str = sys.executable, **environment: str
+    ) -> None:
         words = ("worker", self.address, "--threads", "1", "--memory", "2000", "--folder", str(folder or host.folder))
-        host.start(sys.executable, "-m", "replica", *words, **{**self.environment, **environment})
+        host.start(python, "-m", "replica", *words, **{**self.environment, **environment})
 
     def busy(self, stage: str = "make") -> hosts.Host:
         """A host whose command for a stage runs."""
@@ -206,6 +210,32 @@ def test_each_fault_ends_with_the_right_outputs(
 
 
 STAGES = ["make@a", "make@b", "make@c", "make@d", "score"]
+
+
+@pytest.mark.timeout(900)
+def test_native_kernels_stay_with_their_kind_of_cpu(lab: Lab, tmp_path: Path, reference: dict[str, str]) -> None:
+    """One worker runs on an emulated Haswell: it refuses what has native kernels, and takes the rest."""
+    if not (qemu := shutil.which("qemu-x86_64")):
+        pytest.skip("no qemu-x86_64: apt-get install qemu-user")
+    other = tmp_path / "haswell"  # an environment whose python is emulated, and so are the processes that it starts
+    (other / "bin").mkdir(parents=True)
+    for name in ("lib", "pyvenv.cfg"):
+        (other / name).symlink_to(Path(sys.prefix, name))
+    python = other / "bin/python"
+    python.write_text(f'#!/bin/sh\nexec {qemu} -0 {python} -cpu Haswell {sys.executable} "$@"\n')
+    python.chmod(0o755)
+    lab.schedule()
+    here, emulated, *_ = lab.workers
+    lab.work(emulated, python=str(python))
+    lab.work(here)
+    for kernels in ("native", "portable"):
+        project = made(tmp_path / kernels, PIPELINE.replace("make:", "train:"), kernels)
+        process = driver(project, "--scheduler", lab.address, DASK_CONFIG=lab.environment["DASK_CONFIG"])
+        text, _ = process.communicate(timeout=400)
+        assert process.returncode == 0, text
+        assert (project.folder / "score.json").read_text() == reference["score.json"]
+        refused = re.findall(r"^train@(.) refused by \S+: train@\1 has native kernels", text, re.MULTILINE)
+        assert bool(refused) == (kernels == "native"), text
 
 
 REMOTES = {"s3": remotes.s3, "ssh": remotes.ssh}
@@ -341,7 +371,7 @@ def test_slurm_drains_a_node(slurm: slurm_machine.Slurm, tmp_path: Path, referen
 def test_slurm_cancels_a_job_amid_a_stage(
     slurm: slurm_machine.Slurm, tmp_path: Path, reference: dict[str, str]
 ) -> None:
-    """As a walltime does, which Slurm counts by minutes: SIGTERM, then SIGKILL; another job takes its place."""
+    """SIGTERM, then SIGKILL; another job takes its place."""
     project = made(tmp_path / "project")
     process = on_slurm(slurm, project, 1)
     slurm_machine.wait(lambda: commands("sleep\0004"), 60)
@@ -349,6 +379,27 @@ def test_slurm_cancels_a_job_amid_a_stage(
     slurm.run("scancel", first)
     slurm_machine.wait(lambda: any(number != first for number in slurm.jobs()), 60)
     ends_well(process, project, reference)
+
+
+@pytest.mark.timeout(900)
+def test_slurm_s_walltime_ends_jobs_amid_stages(
+    slurm: slurm_machine.Slurm, tmp_path: Path, reference: dict[str, str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Four stages of 25 s by one job after the other, each of one minute, the least that Slurm knows."""
+    longer = ("sleep 4", "sleep 25")
+    project = made(tmp_path / "project", PIPELINE.replace(*longer))
+    began = time.monotonic()
+    process = on_slurm(slurm, project, 1, WALLTIME="00:01:00")
+    seen = set[str]()
+    while process.poll() is None and time.monotonic() - began < 800:
+        seen |= slurm.jobs().keys()
+        time.sleep(0.5)
+    ends_well(process, project, {name: text.replace(*longer) for name, text in reference.items()})
+    ended = [slurm.run("scontrol", "show", "job", number) for number in sorted(seen, key=int)]
+    limited = sum("JobState=TIMEOUT" in each for each in ended)
+    with capsys.disabled():
+        print(f"\nwalltime: {time.monotonic() - began:.0f} s, {len(seen)} jobs, {limited} ended by Slurm at their time")
+    assert limited >= 1
 
 
 TEN = (

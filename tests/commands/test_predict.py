@@ -26,11 +26,9 @@ from replica.training.trainer import Trainer
 
 
 @pytest.fixture(scope="module")
-def project(tmp_path_factory):
+def project(copied_from):
     """A folder with trained variants, the working folder of this module."""
-    folder = tmp_path_factory.mktemp("trained")
-    with contextlib.chdir(folder):
-        trained.make(folder)
+    with contextlib.chdir(folder := copied_from(trained.make)):
         yield folder
 
 
@@ -160,21 +158,21 @@ def test_the_command_prints_a_line_a_picture_or_json(project, tmp_path, capsys):
         ({"training": {"kernels": "native"}}, "kernels"),
     ],
 )
-def test_a_model_older_than_its_settings_says_which(changes, named, project, tmp_path):
+def test_a_model_older_than_its_settings_says_which(changes, named, project, tmp_path, capsys):
     """The probabilities are the trained model's, whatever is declared by now."""
     files = written(tmp_path, arrays.load("mnist_5k").x_test[:1])
     before = Path("params.yaml").read_text()
     declared = parameters.read()
     try:
         Path("params.yaml").write_text(yaml.safe_dump(parameters.joined(declared, changes), sort_keys=False))
-        done = replica(project, "predict", "digits", *files, "--json")
+        (found,) = predict.predict("digits", files)
     finally:
         Path("params.yaml").write_text(before)
     line = f"digits: {named} in params.yaml changed after this model was trained; "
     line += "`dvc repro train@digits` trains it anew\n"
-    assert (done.returncode, done.stderr) == (0, line if named else "")
+    assert capsys.readouterr().err == (line if named else "")
     stored = np.load(project / "models/digits/seed-0/test.npy")[0]
-    assert max(json.loads(done.stdout)[0]["probabilities"].values()) == pytest.approx(stored.max(), abs=2e-5)
+    assert max(found["probabilities"].values()) == pytest.approx(stored.max(), abs=2e-5)
 
 
 @pytest.mark.parametrize(

@@ -29,11 +29,9 @@ from replica.common import arrays
 
 
 @pytest.fixture(scope="module")
-def project(tmp_path_factory):
+def project(copied_from):
     """A folder with trained variants, the working folder of this module."""
-    folder = tmp_path_factory.mktemp("trained")
-    with contextlib.chdir(folder):
-        trained.make(folder)
+    with contextlib.chdir(folder := copied_from(trained.make)):
         yield folder
 
 

@@ -110,13 +110,13 @@ def test_trials_are_experiments_however_many_run_at_once(project_copy: Project) 
     project.write(parameters)
     before = written(folder)
     head = project.run("git", "rev-parse", "HEAD").stdout.strip()
-    words = ("-S", "learning_rate=log(0.01,1)", "-S", "epochs=3", "--sampler", "random", "--trials", "3")
+    words = ("-S", "learning_rate=log(0.01,1)", "-S", "epochs=3", "--sampler", "random", "--trials", "2")
     one, two = (sweep(project, *words, "--jobs", str(jobs), name=f"jobs{jobs}") for jobs in (1, 2))
     assert rates(one) == rates(two)
-    assert len(set(rates(one))) == 3
+    assert len(set(rates(one))) == 2
     assert values(project, "jobs1") == values(project, "jobs2")
     listed = experiments(project)
-    assert set(listed) == {f"jobs{jobs}-{number:03}" for jobs in (1, 2) for number in (1, 2, 3)}
+    assert set(listed) == {f"jobs{jobs}-{number:03}" for jobs in (1, 2) for number in (1, 2)}
     for number, (state, value) in values(project, "jobs2").items():
         data = listed[f"jobs2-{number:03}"]["data"]
         entry = data["params"]["params.yaml"]["data"]["variants"][VARIANT]

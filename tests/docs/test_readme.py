@@ -24,10 +24,12 @@ def test_its_table_of_the_quick_start_is_the_committed_one():
 
 
 @pytest.mark.parametrize("page", ["README.md", *(f"docs/{page.name}" for page in (ROOT / "docs").glob("*.md"))])
-def test_files_it_links_to_are_there(page):
+def test_files_it_links_to_or_names_are_there(page):
     file = ROOT / page
     for target in re.findall(r"\]\(([^)#:]+)\)", file.read_text()):
         assert (file.parent / target).exists(), target
+    for target in re.findall(r"`((?:tests|replica|stages|benchmarks|docs|notebooks)/[\w./-]+)", file.read_text()):
+        assert (ROOT / target).exists(), target
 
 
 def test_its_make_targets_are_the_makefile_s():

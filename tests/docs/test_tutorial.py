@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import yaml
-from conftest import ROOT, SMALL, small
+from conftest import ROOT, SMALL, Project, run_once
 from PIL import Image
 
 TEXT = (ROOT / "docs/tutorial.md").read_text()
@@ -24,10 +24,9 @@ def commands(block):
 
 
 @pytest.fixture(scope="module")
-def tutorial(tmp_path_factory):
+def tutorial(copied_from):
     """The small project as its quick start has left it, with pictures of one's own beside."""
-    folder = tmp_path_factory.mktemp("tutorial")
-    project = small(folder)
+    project = Project(folder := copied_from(run_once))
     whole, pipeline = (yaml.safe_load((root / "dvc.yaml").read_text()) for root in (ROOT, folder))
     sample = whole["stages"]["sample"]
     absent = re.compile("mnist_5k_cnn|photos10_strided")
@@ -38,7 +37,7 @@ def tutorial(tmp_path_factory):
     for name in ("bin", "lib", "pyvenv.cfg"):
         (folder / ".venv" / name).symlink_to(Path(sys.prefix, name))
     (folder / ".venv/.done").touch()
-    project.run("make", "sample")
+    project.repro("sample")
     random = np.random.default_rng(0)
     for name, level in (("cat", 60), ("dog", 180)):
         (folder / "pictures" / name).mkdir(parents=True)

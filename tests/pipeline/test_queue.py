@@ -1,4 +1,4 @@
-"""DVC's own queue: a grid of six experiments, two at a time, from a clone without data."""
+"""DVC's own queue: a grid of four experiments, two at a time, from a clone without data."""
 
 import json
 import time
@@ -6,7 +6,7 @@ import time
 import pytest
 from conftest import Project
 
-GRID = {"epochs": (1, 2, 3), "batch_size": (64, 128)}
+GRID = {"epochs": (1, 2), "batch_size": (64, 128)}
 SECONDS = 240
 
 
@@ -26,7 +26,7 @@ def finished(project):
     return {name.split("/")[-1] for name in listed if len(name.split("/")) == 5}
 
 
-def test_a_grid_of_six_all_finish(clone):
+def test_a_grid_of_four_all_finish(clone):
     head = clone.run("git", "rev-parse", "HEAD").stdout
     overrides = [
         word
@@ -34,12 +34,12 @@ def test_a_grid_of_six_all_finish(clone):
         for word in ("-S", f"variants.photos10_linear.{key}={','.join(map(str, values))}")
     ]
     queued = clone.run("dvc", "exp", "run", "--queue", *overrides, "evaluate@photos10_linear").stdout
-    assert queued.count("Queued experiment") == 6
+    assert queued.count("Queued experiment") == 4
     # Its workers live on with what they inherit: a pipe would be read until the last of them ends, which may be never.
     start = "dvc queue start -j 2 > /dev/null 2>&1"
     clone.run("sh", "-c", start, PYTHONPATH="")  # each experiment has its own copy of the code
     began = time.monotonic()
-    while len(finished(clone)) < 6:
+    while len(finished(clone)) < 4:
         assert time.monotonic() - began < SECONDS, clone.run("dvc", "queue", "status").stdout
         time.sleep(0.5)
 
@@ -53,7 +53,7 @@ def test_a_grid_of_six_all_finish(clone):
         assert accuracy == scores["test"]["accuracy"]
         found[variant["epochs"], variant["batch_size"]] = scores["train"]["loss"]
     assert set(found) == {(epochs, size) for epochs in GRID["epochs"] for size in GRID["batch_size"]}
-    assert len(set(found.values())) == 6
+    assert len(set(found.values())) == 4
 
     assert clone.run("git", "status", "--short").stdout == ""
     assert clone.run("git", "rev-parse", "HEAD").stdout == head

@@ -338,8 +338,7 @@ def test_a_claim_that_cannot_be_judged_is_one_line(tmp_path, line, message):
     assert str(error.value).startswith(f"{file}: {message}") and "\n" not in str(error.value)
 
 
-@pytest.mark.parametrize("accuracies", [[0.9], [0.9, 0.9], [0.1], [1.0, 0.95, 0.9]])
-@pytest.mark.parametrize("epochs", [1, 2])
+@pytest.mark.parametrize(("accuracies", "epochs"), [([0.9], 1), ([0.9, 0.9], 2), ([0.1], 2), ([1.0, 0.95, 0.9], 1)])
 def test_short_runs_of_few_seeds_are_judged_too(tmp_path, accuracies, epochs):
     for name, entry in PARAMETERS["variants"].items():
         if not name.startswith("spiral"):

@@ -132,7 +132,7 @@ class Fleet:
                     raise LostError("its workers are gone") from None
             except KilledWorker as error:
                 raise DvcException(
-                    "the workers that ran it died, one after the other: of too little memory?"
+                    "the workers that ran it died, one after the other: of too little memory, or too short a walltime?"
                 ) from error
             except (CancelledError, CommClosedError, OSError) as error:
                 self._come_back(error)

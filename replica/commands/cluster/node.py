@@ -29,6 +29,7 @@ from replica.common.errors import UserError
 
 ROOM = 64 * 2**20  # bytes; with less, what goes wrong is the disk
 EVERY = 0.5  # seconds between two looks at a log
+DYING = 10.0  # seconds in which a worker ends whose job does, after the commands that run in it
 
 
 def home(project: str) -> Path:
@@ -113,6 +114,8 @@ def _run(run_id: str, job: Job, place: Path, say: Callable[[str], None]) -> dict
     speaker.join()
     host = socket.gethostname()
     if outcome.status < 0:
+        if not command.stopped(run_id):  # a walltime's end, or a drained node's: then another worker begins anew
+            time.sleep(DYING)
         return Result(FAILED, f"ended by signal {-outcome.status}", host=host).plain()
     if answer.exists():
         return json.loads(answer.read_text()) | {"host": host, "memory": outcome.memory}

@@ -87,6 +87,12 @@ def stop(run: str, number: int = signal.SIGINT) -> None:
             _kill(pid, number)
 
 
+def stopped(run: str) -> bool:
+    """Whether `run` was told to stop on this worker."""
+    with _guard:
+        return run in _stopped
+
+
 def _kill(group: int, number: int) -> None:
     with suppress(ProcessLookupError):
         os.killpg(group, number)
