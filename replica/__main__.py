@@ -353,6 +353,9 @@ def verify(
     who: Annotated[str | None, typer.Option(help="A name for --record.")] = None,
     written: Annotated[bool, typer.Option("--written", help="Train nothing: one line on what lies here.")] = False,
     matrix: Annotated[bool, typer.Option("--matrix", help="Instead, print the table of witnesses/.")] = False,
+    emulate: Annotated[
+        str | None, typer.Option(metavar="CPU", help="All on a CPU that QEMU emulates, such as Haswell.")
+    ] = None,
 ) -> None:
     """Train and evaluate again in a scratch copy of the last commit: does the same come out, byte for byte?
 
@@ -362,7 +365,7 @@ def verify(
     """
     from replica.commands.verify import command
 
-    sys.exit(command.main(targets or [], everything, form, jobs, record, who, written, matrix))
+    sys.exit(command.main(targets or [], everything, form, jobs, record, who, written, matrix, emulate))
 
 
 @app.command()

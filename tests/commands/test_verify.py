@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from conftest import ROOT, Project
 
-from replica.commands.verify import differences, record, results, run, witnesses
+from replica.commands.verify import differences, emulator, record, results, run, witnesses
 from replica.common import files, kernels
 from replica.common.errors import UserError
 from replica.evaluation import scores
@@ -149,6 +149,8 @@ def test_code_and_parameters_newer_than_the_record_are_named():
         (["--who", "Ada"], "error: replica verify: got --who; allowed: beside --record alone\n"),
         (["--all", "x"], "error: replica verify: got --all and x; allowed: one of them\n"),
         (["nothing"], "error: nothing: not in the committed dvc.lock; allowed: "),
+        (["--emulate", "Haswell", "--matrix"], "error: replica verify: got --emulate with --written or --matrix, "),
+        (["--emulate", "No; CPU"], "error: --emulate"),  # QEMU's own words, or that it is missing
     ],
 )
 def test_a_mistake_is_a_line_before_anything_runs(project, words, line):
@@ -224,8 +226,20 @@ def test_a_cpu_without_avx2_or_x86_64_is_told_first(project, monkeypatch, capsys
     monkeypatch.chdir(project.folder)
     old = kernels.Cpu("An old CPU", "GenuineIntel", 6, 42, ("avx",), emulated=False)
     monkeypatch.setattr(kernels, "cpu", lambda: old)
-    assert command.main([NAME], False, "text", None, False, None, True, False) == 0
+    assert command.main([NAME], False, "text", None, False, None, True, False, None) == 0
     assert capsys.readouterr().err.startswith("warning: An old CPU lacks AVX2 and FMA, which portable kernels need")
+
+
+@pytest.mark.emulated
+@pytest.mark.timeout(1200)
+@pytest.mark.skipif(not shutil.which(emulator.QEMU), reason=f"{emulator.QEMU} is missing (Debian, Ubuntu: qemu-user)")
+def test_an_emulated_cpu_verifies_and_leaves_a_witness_of_its_own(copied):
+    shutil.rmtree(copied.folder / "witnesses")
+    done = copied.run(*COMMAND, "preprocess@photos10", "--emulate", "Haswell", "--record")
+    assert "The same bytes" in done.stdout
+    (file,) = (copied.folder / "witnesses").iterdir()
+    machine = json.loads(file.read_text())["machine"]
+    assert machine["cpu"]["emulated"] and machine["cpu"]["vendor"] == "GenuineIntel"
 
 
 def test_the_readme_s_table_of_witnesses_is_the_records():

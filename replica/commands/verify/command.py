@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import sys
+from pathlib import Path
 
-from replica.commands.verify import run, words
+from replica.commands.verify import emulator, run, words
 from replica.common import kernels
 from replica.common.errors import UserError
 
@@ -18,6 +19,7 @@ def main(
     who: str | None,
     written: bool,
     matrix: bool,
+    emulate: str | None,
 ) -> int:
     """Do what the command line asks, and return the exit status: 0, 3 or 1, as `run.STATUS` has it.
 
@@ -32,11 +34,15 @@ def main(
         raise UserError(f"replica verify: got --all and {' '.join(targets)}; allowed: one of them")
     if written and (record or form != "text"):
         raise UserError("replica verify: got --written with --record or --format; allowed: --written alone")
+    if emulate and (written or matrix):
+        raise UserError("replica verify: got --emulate with --written or --matrix, which compute nothing; leave it out")
     if who and not record:
         raise UserError("replica verify: got --who; allowed: beside --record alone")
     if matrix:
         print(run.matrix())
         return 0
+    if emulate and not kernels.cpu().emulated:
+        emulator.run(emulate, Path.cwd())
     if warning := kernels.cpu().warning:
         print(f"warning: {warning}", file=sys.stderr)
     if written:
