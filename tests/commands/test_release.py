@@ -174,6 +174,24 @@ def test_the_container_is_the_readme_s_steps_on_the_python_that_ci_has():
     assert command[0] == "make" and command[1] in targets
 
 
+@pytest.mark.long
+@pytest.mark.timeout(3600)
+def test_the_container_is_built_and_its_quick_start_comes_to_the_committed_bytes(tmp_path):
+    builder = next(filter(shutil.which, ("podman", "docker", "buildah")), None)
+    if builder is None:
+        pytest.skip("no podman, docker or buildah")
+    subprocess.run(["git", "clone", "-q", ROOT, tmp_path / "clone"], check=True)
+    build = [builder, "build", "-f", "Containerfile", "-t", "replica-tested", "."]
+    subprocess.run(build, cwd=tmp_path / "clone", check=True)
+    run = [builder, "run", "--rm", "replica-tested"]
+    if builder == "buildah":
+        made = subprocess.run([builder, "from", "replica-tested"], capture_output=True, text=True, check=True)
+        run = [builder, "run", made.stdout.strip(), "--"]
+    quick_start = [*run, "sh", "-c", "make sample && git status --short"]
+    said = subprocess.run(quick_start, capture_output=True, text=True, check=True).stdout
+    assert said.splitlines()[-1].startswith("The same bytes as committed: sample"), said
+
+
 def test_what_the_container_copies_is_what_git_holds():
     """Every folder that git ignores here and that may be large stays out; nothing that git holds does."""
     left_out = [line for line in (ROOT / ".dockerignore").read_text().splitlines() if line and not line.startswith("#")]
