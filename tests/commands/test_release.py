@@ -47,6 +47,8 @@ def test_every_recorded_stage_is_an_action_that_the_library_reads_back(released)
         used = {entity["name"] for entity in [*actions[name]["object"], actions[name]["instrument"]]}
         assert used >= {dep["path"] for dep in stage["deps"]}
     assert read.mainEntity.id == "dvc.yaml"
+    language = read.get(crate.DVC)  # name, url and version are required of a language by RO-Crate 1.3
+    assert f"\ndvc=={language['version']} " in (ROOT / "requirements.txt").read_text()
     assert read.license.id == crate.LICENCE
 
 

@@ -64,7 +64,9 @@ def build(root: Path, kind: Any) -> Any:
         about = {"@type": "Organization", "name": author["name"]}
         crate.root_dataset.append_to("author", crate.add_jsonld({"@id": f"#author-{number}", **about}))
     crate.license = crate.add_jsonld({"@id": LICENCE, "@type": "CreativeWork", "name": "Apache License 2.0"})
-    language = crate.add(ComputerLanguage(crate, DVC, {"name": "DVC", "url": DVC}))
+    locked = re.search(r"^dvc==(\S+)", (root / "requirements.txt").read_text(), re.M)
+    dvc = {"name": "DVC", "url": DVC, "version": locked[1] if locked else "unknown"}
+    language = crate.add(ComputerLanguage(crate, DVC, dvc))
     workflow = crate.add_workflow(str(root / "dvc.yaml"), "dvc.yaml", main=True, lang=language)
     workflow["name"] = "dvc.yaml"
     entities: dict[str, Any] = {}
