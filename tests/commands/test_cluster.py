@@ -24,7 +24,7 @@ from distributed import Client, LocalCluster, Security, Worker
 from rich.console import Console
 from test_repro import JOIN, PARAMS, PIPELINE
 
-from replica.commands.cluster import engines, security
+from replica.commands.cluster import engines, fleet, security
 from replica.commands.cluster.driver import reproduce
 from replica.commands.cluster.job import versions
 from replica.common.errors import UserError
@@ -253,7 +253,21 @@ def test_a_worker_that_dies_amid_a_stage_is_replaced(
     status, text = repro(project.folder)
     assert status == 0, text
     assert mark.exists()
+    assert "one begins again, its worker having ended amid it (1 so far)" in text
     assert (project.folder / "score.json").exists()
+
+
+def test_a_job_that_outlives_no_worker_is_said_to_want_more_time(client: Client) -> None:
+    told: list[str] = []
+    nodes = fleet.Fleet(client, 1, hear=lambda *_: None, tell=told.append)
+    for _ in range(fleet.MANY + 1):
+        assert not any("too little time" in line for line in told)
+        client.log_event(nodes.id, {"stage": "long", "begun": "long-0"})
+        time.sleep(0.2)
+    end = time.monotonic() + 20
+    while len(told) < fleet.MANY and time.monotonic() < end:
+        time.sleep(0.05)
+    assert told[-1].startswith("long begins again, its worker having ended amid it (3 so far; has a job too little ")
 
 
 def test_ctrl_c_ends_what_runs_on_nodes(repository: Callable[..., Project], tmp_path: Path) -> None:

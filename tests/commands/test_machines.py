@@ -394,7 +394,8 @@ def test_slurm_s_walltime_ends_jobs_amid_stages(
     while process.poll() is None and time.monotonic() - began < 800:
         seen |= slurm.jobs().keys()
         time.sleep(0.5)
-    ends_well(process, project, {name: text.replace(*longer) for name, text in reference.items()})
+    said = ends_well(process, project, {name: text.replace(*longer) for name, text in reference.items()})
+    assert re.search(r"^make@. begins again, its worker having ended amid it", said, re.MULTILINE), said
     ended = [slurm.run("scontrol", "show", "job", number) for number in sorted(seen, key=int)]
     limited = sum("JobState=TIMEOUT" in each for each in ended)
     with capsys.disabled():

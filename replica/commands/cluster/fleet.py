@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 PATIENCE = 60.0  # seconds in which a worker that may take a job must have come, or the scheduler come back
 MOST = 1000  # jobs at once
+MANY = 3  # workers that ended amid one job: a walltime, more likely than not
 
 
 class LostError(Exception):
@@ -51,7 +52,8 @@ class Fleet:
         self.most = jobs or MOST
         self.stopping = threading.Event()
         self._jobs, self._seen = 1, 0.0
-        client.subscribe_topic(self.id, lambda event: hear(event[1]["stage"], event[1]["text"]))
+        self._begun: dict[str, int] = {}
+        client.subscribe_topic(self.id, lambda event: self._heard(event[1]))
 
     @property
     def jobs(self) -> int:
@@ -60,6 +62,16 @@ class Fleet:
             self._seen = time.monotonic()
             self._jobs = max(1, min(self.most, sum(self.workers().values())))
         return self._jobs
+
+    def _heard(self, event: dict[str, Any]) -> None:
+        """What a node says of a job: that it begins, or a piece of its log."""
+        if (key := event.get("begun")) is None:
+            self.hear(event["stage"], event["text"])
+            return
+        self._begun[key] = times = self._begun.get(key, 0) + 1
+        if times > 1:
+            short = "; has a job too little time for it?" if times > MANY else ""
+            self.tell(f"{event['stage']} begins again, its worker having ended amid it ({times - 1} so far{short})")
 
     def workers(self) -> dict[str, int]:
         """Each worker's address and threads; none while the scheduler is away."""

@@ -147,6 +147,7 @@ def _to_scheduler(topic: str, stage: str) -> Callable[[str], None]:
     from distributed import get_worker
 
     worker = get_worker()
+    worker.log_event(topic, {"stage": stage, "begun": worker.get_current_task()})
 
     def say(piece: str) -> None:
         worker.log_event(topic, {"stage": stage, "time": time.time(), "text": piece})
