@@ -26,6 +26,7 @@ from conftest import ROOT, Project
 from test_repro import JOIN
 
 from replica.commands.cluster import engines, security
+from replica.commands.verify import emulator
 
 pytestmark = pytest.mark.machines
 ROUNDS = int(os.environ.get("ROUNDS", "1"))
@@ -215,15 +216,9 @@ STAGES = ["make@a", "make@b", "make@c", "make@d", "score"]
 @pytest.mark.timeout(900)
 def test_native_kernels_stay_with_their_kind_of_cpu(lab: Lab, tmp_path: Path, reference: dict[str, str]) -> None:
     """One worker runs on an emulated Haswell: it refuses what has native kernels, and takes the rest."""
-    if not (qemu := shutil.which("qemu-x86_64")):
-        pytest.skip("no qemu-x86_64: apt-get install qemu-user")
-    other = tmp_path / "haswell"  # an environment whose python is emulated, and so are the processes that it starts
-    (other / "bin").mkdir(parents=True)
-    for name in ("lib", "pyvenv.cfg"):
-        (other / name).symlink_to(Path(sys.prefix, name))
-    python = other / "bin/python"
-    python.write_text(f'#!/bin/sh\nexec {qemu} -0 {python} -cpu Haswell {sys.executable} "$@"\n')
-    python.chmod(0o755)
+    if not shutil.which(emulator.QEMU):
+        pytest.skip(f"no {emulator.QEMU}: apt-get install qemu-user")
+    python = emulator.environment("Haswell", tmp_path / "haswell")
     lab.schedule()
     here, emulated, *_ = lab.workers
     lab.work(emulated, python=str(python))

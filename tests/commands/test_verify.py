@@ -151,6 +151,7 @@ def test_code_and_parameters_newer_than_the_record_are_named():
         (["nothing"], "error: nothing: not in the committed dvc.lock; allowed: "),
         (["--emulate", "Haswell", "--matrix"], "error: replica verify: got --emulate with --written or --matrix, "),
         (["--emulate", "No; CPU"], "error: --emulate"),  # QEMU's own words, or that it is missing
+        (["nothing", "--emulate", "Haswell"], "error: nothing: not in the committed dvc.lock; allowed: "),
     ],
 )
 def test_a_mistake_is_a_line_before_anything_runs(project, words, line):

@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 
 from replica.commands.verify import emulator, run, words
+from replica.commands.verify.record import Record
 from replica.common import kernels
 from replica.common.errors import UserError
 
@@ -42,6 +43,7 @@ def main(
         print(run.matrix())
         return 0
     if emulate and not kernels.cpu().emulated:
+        Record(run.committed()).named(targets)  # a mistake is told before minutes of emulation
         emulator.run(emulate, Path.cwd())
     if warning := kernels.cpu().warning:
         print(f"warning: {warning}", file=sys.stderr)

@@ -16,15 +16,20 @@ from replica.common.errors import UserError
 QEMU = "qemu-x86_64"
 
 
-def run(cpu: str, root: Path) -> NoReturn:
-    """Become this very command on an emulated CPU.
+def environment(cpu: str, folder: Path) -> Path:
+    """Make an environment like this process's, on an emulated CPU.
 
     Parameters
     ----------
     cpu
         As `qemu-x86_64 -cpu help` lists them, with features if need be: `Haswell`, `Skylake-Client,l3-cache=off`.
-    root
-        The project, whose `.dvc/tmp` keeps the environment.
+    folder
+        Where; what is there of an earlier time is replaced.
+
+    Returns
+    -------
+    Path
+        Its `python`. Processes that it starts by `sys.executable` are emulated, too.
 
     Raises
     ------
@@ -38,7 +43,6 @@ def run(cpu: str, root: Path) -> NoReturn:
     if tried.returncode:
         said = tried.stderr.strip().splitlines() or [f"exit status {tried.returncode}"]
         raise UserError(f"--emulate {cpu}: {said[0]}; `{QEMU} -cpu help` lists CPUs")
-    folder = root.resolve() / ".dvc/tmp/emulated" / re.sub(r"[^\w-]+", "-", cpu)
     (folder / "bin").mkdir(parents=True, exist_ok=True)
     for name in ("lib", "lib64", "pyvenv.cfg"):
         if (real := Path(sys.prefix, name)).exists():
@@ -48,5 +52,11 @@ def run(cpu: str, root: Path) -> NoReturn:
     words = [qemu, "-0", str(python), "-cpu", quiet, sys.executable]
     python.write_text(f'#!/bin/sh\nexec {shlex.join(words)} "$@"\n')
     python.chmod(0o755)
+    return python
+
+
+def run(cpu: str, root: Path) -> NoReturn:
+    """Become this very command on an emulated CPU, by an environment in the project's `.dvc/tmp`; as `environment`."""
+    python = environment(cpu, root.resolve() / ".dvc/tmp/emulated" / re.sub(r"[^\w-]+", "-", cpu))
     path = os.pathsep.join((str(python.parent), os.environ["PATH"]))
     os.execve(python, [str(python), "-m", "replica", *sys.argv[1:]], {**os.environ, "PATH": path})
