@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import shutil
+import re
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,11 +11,13 @@ from typing import Any
 
 from dvc import dvcfile
 from dvc.stage import PipelineStage, Stage
-from dvc.utils.serialize import modify_yaml
+from dvc.utils.serialize import dumps_yaml, parse_yaml, parse_yaml_for_update
 
 from replica.commands.repro.contexts import replaced
 
-SHARE = 0.1  # of the time at most goes into writing: each writing parses and prints every stage's entry
+SHARE = 0.1  # of the time at most goes into writing: each writing parses every stage's entry
+STAGES = "stages:\n"
+HEAD = f"schema: '2.0'\n{STAGES}"  # of a lock file as DVC prints it
 
 
 class Lockfiles:
@@ -75,12 +77,36 @@ class Lockfiles:
 
 @contextmanager
 def modify_whole(path: str, fs: Any = None) -> Iterator[dict[str, Any]]:
-    """DVC's `modify_yaml`, but the file is written beside and then renamed: a kill never leaves half of it."""
-    part = Path(path).with_name(f".{Path(path).name}.part")  # .dvc/tmp may lie on another disk, which can't rename
-    if Path(path).exists():
-        shutil.copyfile(path, part)
+    """DVC's `modify_yaml`, but the file is written beside and then renamed: a kill never leaves half of it.
+
+    Entries of stages that have not been replaced keep their text: for ruamel to parse them for printing and to print
+    them takes seconds, and costs a float of 17 digits its last. A file that is not as DVC prints it is printed whole.
+    """
+    file = Path(path)
+    text = file.read_text(encoding="utf-8") if file.exists() else ""
+    contents = parse_yaml(text, path)
+    printed = _entries(text, contents)
+    if printed is None:
+        contents = parse_yaml_for_update(text, path)
+    before = dict(contents.get("stages") or {})
+    yield contents
+    if printed is None:
+        text = dumps_yaml(contents)
     else:
-        part.unlink(missing_ok=True)
-    with modify_yaml(str(part)) as contents:
-        yield contents
-    part.replace(path)
+        entries = contents["stages"].items()
+        text = HEAD + "".join(
+            printed[name] if entry is before.get(name) else dumps_yaml({"stages": {name: entry}}).removeprefix(STAGES)
+            for name, entry in entries
+        )
+    part = file.with_name(f".{file.name}.part")  # .dvc/tmp may lie on another disk, which can't rename
+    part.write_text(text, encoding="utf-8")
+    part.replace(file)
+
+
+def _entries(text: str, contents: dict[str, Any]) -> dict[str, str] | None:
+    """The text of each stage's entry; None where there is more in the file, or a name is not printed as it is."""
+    lines = re.split(r"^(?=(?:  )?\S)", text, flags=re.MULTILINE)[1:]  # with what is indented below each
+    names = list(contents.get("stages") or {})
+    if "".join(lines[:2]) != HEAD or [line.split("\n", 1)[0] for line in lines[2:]] != [f"  {name}:" for name in names]:
+        return None
+    return dict(zip(names, lines[2:], strict=True))

@@ -1,0 +1,67 @@
+"""dvc.lock as the driver writes it: DVC's own bytes, though only the entries that change are printed anew."""
+
+from pathlib import Path
+
+import pytest
+from dvc.utils.serialize import dumps_yaml, modify_yaml
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from replica.commands.repro.lockfile import modify_whole
+from tests.conftest import ROOT
+
+words = st.text("abz019 :#-'\"%@{}[],.&*!?|>\n\té", max_size=100)  # long enough for a line to be broken
+numbers = st.floats(0, 1e9).map(lambda number: float(f"{number:.4g}"))  # DVC costs others their last digit
+scalars = st.none() | st.booleans() | st.integers() | numbers | words
+names = st.from_regex(r"[a-z][a-z0-9_]{0,6}(@[a-z0-9_.]{1,6})?", fullmatch=True)
+entries = st.dictionaries(
+    names, scalars | st.lists(scalars, max_size=3) | st.dictionaries(words, scalars, max_size=3), max_size=4
+)
+
+
+def both(folder: Path, text: str, replaced: dict, moved: str | None = None) -> None:
+    """Replace entries of a lock file by DVC's own means and by ours, and compare the bytes."""
+    for file, modify in (("dvc", modify_yaml), ("ours", modify_whole)):
+        path = folder / file
+        path.write_text(text, encoding="utf-8")
+        with modify(str(path)) as contents:
+            if not contents:
+                contents["schema"] = "2.0"
+            contents["stages"] = contents.get("stages", {})
+            contents["stages"].update(replaced)
+            if moved:
+                contents["stages"][moved] = contents["stages"].pop(moved)
+    assert (folder / "ours").read_text(encoding="utf-8") == (folder / "dvc").read_text(encoding="utf-8")
+    assert sorted(path.name for path in folder.iterdir()) == ["dvc", "ours"]
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.dictionaries(names, entries, max_size=4), st.dictionaries(names, entries, max_size=2), st.data())
+def test_any_lock_file_is_written_as_dvc_writes_it(tmp_path_factory, stages, replaced, data):
+    some = data.draw(st.sets(st.sampled_from(list(stages)))) if stages else set()
+    moved = data.draw(st.none() | st.sampled_from(list(stages))) if stages else None
+    replaced |= {name: data.draw(entries) for name in some}
+    text = dumps_yaml({"schema": "2.0", "stages": stages}) if stages else ""
+    both(tmp_path_factory.mktemp("lock"), text, replaced, moved)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "# by hand\nschema: '2.0'\nstages:\n  one:\n    cmd: a\n",
+        "schema: '2.0'\nstages:\n  # by hand\n  one:\n    cmd: a\n",
+        "schema: '2.0'\nstages:\n  'one':\n    cmd: a\n",
+        "schema: '2.0'\nstages:\n  one: {cmd: a}\n",
+        "schema: '2.0'\nstages:\n  one:\n    cmd: a\ndatasets:\n- name: data\n",
+        "stages:\n  one:\n    cmd: a\nschema: '2.0'\n",
+        "schema: '2.0'\nstages: {}\n",
+        "schema: '2.0'\n",
+    ],
+)
+def test_a_file_that_dvc_would_print_otherwise(tmp_path, text):
+    both(tmp_path, text, {"two": {"cmd": "b"}})
+
+
+def test_the_project_s_own(tmp_path):
+    text = (ROOT / "dvc.lock").read_text(encoding="utf-8")
+    both(tmp_path, text, {"report": {"cmd": ["one", "two"]}, "new": {"params": {"lr": 1e-05}}}, "preprocess@mnist")
