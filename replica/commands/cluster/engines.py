@@ -15,7 +15,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -87,7 +87,7 @@ def started(
             "local": lambda: _local(jobs or 1, folder),
             "ssh": lambda: _ssh(hosts, jobs or 1, folder),
             "slurm": lambda: _slurm(jobs or 1, folder),
-            "kubernetes": lambda: _kubernetes(jobs or 1),
+            "kubernetes": lambda: _kubernetes(jobs or 1, tell),
         }
         with begin[cluster]() as client:
             _await(client, cluster or str(scheduler), tell)
@@ -266,13 +266,8 @@ def variable(name: str) -> str:
     return f"DASK_{name.upper().replace('.', '__').replace('-', '_')}"
 
 
-@contextmanager
-def _kubernetes(jobs: int) -> Iterator[Client]:
-    from distributed import Client
+def _kubernetes(jobs: int, tell: Callable[[str], None]) -> AbstractContextManager[Client]:
+    needed("dask_kubernetes.operator")
+    from replica.commands.cluster.kubernetes import pods
 
-    operator = needed("dask_kubernetes.operator")
-    try:
-        with operator.KubeCluster(name="replica", n_workers=jobs) as cluster, Client(cluster) as client:
-            yield client
-    except Exception as error:  # of a dozen kinds, of three packages
-        raise UserError(f"--cluster kubernetes: {' '.join(str(error).split()) or repr(error)}") from error
+    return pods(jobs, PATIENT, tell)

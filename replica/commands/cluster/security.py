@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 from ipaddress import ip_address
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
@@ -17,6 +17,9 @@ if TYPE_CHECKING:
     from distributed import Security
 
 ROLES = ("client", "scheduler", "worker")
+KEYS = ("ca_file", "cert", "key")  # as dask calls what is in
+KEPT = ("ca.pem", "cert.pem", "key.pem")
+CONFIGURATION = "distributed.yaml"
 
 
 def temporary() -> Security:
@@ -90,30 +93,35 @@ def make(folder: Path, settings: dict[str, Any]) -> list[Path]:
     UserError
         Where the folder has one already.
     """
-    names = {"ca_file": "ca.pem", "cert": "cert.pem", "key": "key.pem"}
+    place = folder.resolve()
+    written = files(temporary(), place, settings)
+    if taken := [folder / name for name in KEPT if (folder / name).exists()]:
+        raise UserError(f"{taken[0]}: there already; whoever uses it goes on with it: take another folder")
     folder.mkdir(parents=True, exist_ok=True)
     folder.chmod(0o700)
-    files = [folder / name for name in names.values()]
-    if taken := [file for file in files if file.exists()]:
-        raise UserError(f"{taken[0]}: there already; whoever uses it goes on with it: take another folder")
-    made = temporary().get_tls_config_for_role("worker")
-    for key, file in zip(names, files, strict=True):
-        handle = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    for name in KEPT:
+        handle = os.open(folder / name, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
         with os.fdopen(handle, "w") as opened:
-            opened.write(made[key])
-    place = folder.resolve()
-    pair = {"cert": str(place / names["cert"]), "key": str(place / names["key"])}
-    tls = {"ca-file": str(place / names["ca_file"]), **dict.fromkeys(ROLES, pair)}
+            opened.write(written[name])
+    (folder / CONFIGURATION).write_text(written[CONFIGURATION])
+    return [folder / name for name in (*KEPT, CONFIGURATION)]
+
+
+def files(certificate: Security, place: PurePath, settings: dict[str, Any]) -> dict[str, str]:
+    """The texts of `KEPT` and of dask's configuration, which finds them in `place` and has `settings` besides."""
     declared: dict[str, Any] = {}
+    paths = {key: str(place / name) for key, name in zip(KEYS, KEPT, strict=True)}
+    pair = {key: paths[key] for key in ("cert", "key")}
+    tls = {"ca-file": paths["ca_file"], **dict.fromkeys(ROLES, pair)}
     for name, value in {"distributed.comm.tls": tls, "distributed.comm.require-encryption": True, **settings}.items():
         *outer, last = name.split(".")
         inner = declared
         for part in outer:
             inner = inner.setdefault(part, {})
         inner[last] = value
-    written = folder / "distributed.yaml"
-    written.write_text(yaml.dump(declared, Dumper=_Plain, sort_keys=False))
-    return [*files, written]
+    made = certificate.get_tls_config_for_role("worker")
+    texts = {name: made[key] for key, name in zip(KEYS, KEPT, strict=True)}
+    return {**texts, CONFIGURATION: yaml.dump(declared, Dumper=_Plain, sort_keys=False)}
 
 
 class _Plain(yaml.SafeDumper):

@@ -1,0 +1,153 @@
+"""Nodes that are pods: a real Kubernetes of one node (`tests/pods.py`), and dask's operator.
+
+`make machines` runs them where its programs are. `IMAGE=archive.tar` takes the pods' files from an image that the
+Containerfile made; without it they are this machine's own, mounted into an empty one.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pods
+import pytest
+import yaml
+from conftest import ROOT, Project
+from test_machines import PIPELINE, STAGES, commands, driver, ends_well, made
+
+pytestmark = [pytest.mark.machines, pytest.mark.timeout(900)]
+ON_PATH = PIPELINE.replace("PYTHON", "python")  # a pod's is elsewhere
+EMPTY = f"docker.io/{pods.PAUSE}"
+
+
+@pytest.fixture(scope="module")
+def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[pods.Kubernetes]:
+    if why := pods.reason():
+        pytest.skip(why)
+    with pods.running(tmp_path_factory.mktemp("kubernetes")) as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def reference(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    project = made(tmp_path_factory.mktemp("local") / "project", ON_PATH)
+    project.repro()
+    return {name: (project.folder / name).read_text() for name in ("dvc.lock", "score.json")}
+
+
+@pytest.fixture(scope="module")
+def image(cluster: pods.Kubernetes) -> str:
+    archive = os.environ.get("IMAGE")
+    return cluster.load(Path(archive)) if archive else EMPTY
+
+
+def specified(image: str, remote: Path) -> dict:
+    """A DaskCluster of an image, with the remote's folder; and this machine's programs, if it is empty."""
+    shared = [Path(name) for name in ("/usr", "/bin", "/lib", "/lib64", "/etc/ssl", sys.base_prefix, sys.prefix, ROOT)]
+    places = {str(folder): folder.resolve() for folder in ([*shared, remote] if image == EMPTY else [remote])}
+    names = {place: f"v{number}" for number, place in enumerate(places)}
+    environment = {"PATH": f"{sys.prefix}/bin:/usr/bin:/bin", "PYTHONPATH": str(ROOT), "USER": "pod", "HOME": "/tmp"}
+    container = {
+        "name": "dask",
+        "image": image,
+        "env": [{"name": name, "value": value} for name, value in environment.items() if image == EMPTY],
+        "resources": {"limits": {"cpu": "1", "memory": "1500Mi"}, "requests": {"cpu": "100m", "memory": "200Mi"}},
+        "volumeMounts": [{"name": names[place], "mountPath": place} for place in places],
+    }
+    container["volumeMounts"].append({"name": "tmp", "mountPath": "/tmp"})
+    volumes = [{"name": names[place], "hostPath": {"path": str(source)}} for place, source in places.items()]
+    pod = {"spec": {"containers": [container], "volumes": [*volumes, {"name": "tmp", "emptyDir": {}}]}}
+    spec = {"scheduler": pod, "worker": pod}
+    return {"apiVersion": "kubernetes.dask.org/v1", "kind": "DaskCluster", "metadata": {"name": "any"}, "spec": spec}
+
+
+def settings(folder: Path, cluster: pods.Kubernetes, **declared: object) -> dict[str, str]:
+    """What the driver's environment says: whose Kubernetes, and dask's configuration."""
+    place = folder / "dask"
+    place.mkdir(exist_ok=True)
+    (place / "kubernetes.yaml").write_text(yaml.safe_dump({"kubernetes": declared}, default_flow_style=False))
+    return {"KUBECONFIG": str(cluster.configuration), "DASK_CONFIG": str(place)}
+
+
+LIMITS = {"limits": {"cpu": "1", "memory": "1G"}}
+
+
+def refused(project: Project, seconds: float, **environment: str) -> str:
+    """What is said where a run can't begin."""
+    began = time.monotonic()
+    process = driver(project, "--cluster", "kubernetes", **environment)
+    text, _ = process.communicate(timeout=120)
+    assert process.returncode == 1 and time.monotonic() - began < seconds, text
+    assert "Traceback" not in text and len(re.findall("^error: ", text, re.MULTILINE)) == 1, text
+    return text.splitlines()[-1]
+
+
+def begun(cluster: pods.Kubernetes, image: str, folder: Path) -> tuple[Project, subprocess.Popen[str]]:
+    """A project and its driver, with two workers."""
+    folder.mkdir(exist_ok=True)
+    project = made(folder / "project", ON_PATH)
+    remote = folder / "project-remote"
+    remote.mkdir()
+    remote.chmod(0o777)  # the image's user is another
+    declared = settings(folder, cluster, **{"custom-cluster-spec": specified(image, remote)})
+    return project, driver(project, "--cluster", "kubernetes", "--jobs", "2", **declared)
+
+
+def gone(cluster: pods.Kubernetes) -> None:
+    """Whatever a run made is gone, its key with it."""
+    kinds = "daskclusters,secrets,services,deployments,pods"
+    pods.wait(lambda: not [each for each in cluster.get(kinds) if each["metadata"]["name"].startswith("replica-")], 90)
+
+
+def test_what_a_cluster_lacks_is_one_line(cluster: pods.Kubernetes, tmp_path: Path) -> None:
+    """Without the kinds of dask's operator, then with them and no operator, then with an image that is nowhere."""
+    project = made(tmp_path / "project", ON_PATH)
+    known = {"image": EMPTY, "resources": LIMITS}
+    text = refused(project, 30, **settings(tmp_path, cluster))
+    assert "image, resources: limits: cpu, resources: limits: memory of a pod" in text
+    text = refused(project, 30, **{**settings(tmp_path, cluster, **known), "KUBECONFIG": str(tmp_path / "none")})
+    assert "--cluster kubernetes: " in text
+    assert "dask's operator is not installed" in refused(project, 30, **settings(tmp_path, cluster, **known))
+    cluster.declare()
+    known["resource-timeout"] = 3
+    assert "no pod after 3 s: does dask's operator run?" in refused(project, 30, **settings(tmp_path, cluster, **known))
+    cluster.operate()
+    known["image"] = "127.0.0.1:1/none:1"
+    text = refused(project, 60, **settings(tmp_path, cluster, **known))
+    assert re.search(r"the scheduler's pod can't start: (ErrImagePull|ImagePullBackOff): .*127\.0\.0\.1:1/none:1", text)
+    gone(cluster)
+
+
+@pytest.mark.parametrize("component", ["worker", "scheduler"])
+def test_ends_as_a_local_run_does_though_a_pod_is_killed(
+    component: str, cluster: pods.Kubernetes, image: str, tmp_path: Path, reference: dict[str, str]
+) -> None:
+    project, process = begun(cluster, image, tmp_path)
+    pods.wait(lambda: commands("sleep\0004"), 120)
+    names = [each["metadata"]["name"] for each in cluster.get("pods", "-l", f"dask.org/component={component}")]
+    assert len(names) == {"worker": 2, "scheduler": 1}[component]
+    cluster.run("delete", "pod", names[0], "--grace-period=0", "--force", "--wait=false")
+    text = ends_well(process, project, reference)
+    assert sorted(re.findall(r"^(\S+) \| (?:done|taken)", text, re.MULTILINE)) == STAGES  # each once
+    gone(cluster)
+
+
+def test_ctrl_c_leaves_nothing_and_what_a_kill_leaves_is_found(
+    cluster: pods.Kubernetes, image: str, tmp_path: Path
+) -> None:
+    for number, left in ((signal.SIGINT, False), (signal.SIGKILL, True)):
+        _, process = begun(cluster, image, tmp_path / number.name)
+        pods.wait(lambda: commands("sleep\0004"), 120)
+        process.send_signal(number)
+        process.communicate(timeout=60)
+        assert bool(cluster.get("daskclusters")) == left
+        if left:
+            told = re.search(r"kubectl (delete daskclusters \S+ \S+)", (ROOT / "docs/cluster.md").read_text())
+            cluster.run(*told.group(1).split())
+        gone(cluster)
