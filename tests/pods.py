@@ -287,6 +287,8 @@ def answering(kubernetes: Kubernetes) -> Iterator[None]:
                     asked, client = link.recvfrom(512)
                 except OSError:
                     return
+                if not asked:  # the end
+                    return
                 link.sendto(answered(kubernetes, asked), client)
 
         threading.Thread(target=answer, daemon=True).start()

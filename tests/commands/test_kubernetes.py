@@ -19,7 +19,7 @@ import pods
 import pytest
 import yaml
 from conftest import ROOT, Project
-from test_machines import PIPELINE, STAGES, commands, driver, ends_well, made
+from test_machines import PIPELINE, STAGES, TARGETS, commands, driver, ends_well, left, line, made, whole
 
 pytestmark = [pytest.mark.machines, pytest.mark.timeout(900)]
 ON_PATH = PIPELINE.replace("PYTHON", "python")  # a pod's is elsewhere
@@ -50,14 +50,23 @@ def image(cluster: pods.Kubernetes) -> str:
 def specified(image: str, remote: Path) -> dict:
     """A DaskCluster of an image, with the remote's folder; and this machine's programs, if it is empty."""
     shared = [Path(name) for name in ("/usr", "/bin", "/lib", "/lib64", "/etc/ssl", sys.base_prefix, sys.prefix, ROOT)]
-    places = {str(folder): folder.resolve() for folder in ([*shared, remote] if image == EMPTY else [remote])}
+    mirror = [Path(os.environ["REPLICA_MIRROR"])] if "REPLICA_MIRROR" in os.environ else []
+    needed = [*mirror, remote, *(shared if image == EMPTY else [])]
+    places = {str(folder): folder.resolve() for folder in needed}
     names = {place: f"v{number}" for number, place in enumerate(places)}
-    environment = {"PATH": f"{sys.prefix}/bin:/usr/bin:/bin", "PYTHONPATH": str(ROOT), "USER": "pod", "HOME": "/tmp"}
+    environment = dict(zip(["REPLICA_MIRROR"], map(str, mirror), strict=False))
+    if image == EMPTY:
+        environment |= {
+            "PATH": f"{sys.prefix}/bin:/usr/bin:/bin",
+            "PYTHONPATH": str(ROOT),
+            "USER": "pod",
+            "HOME": "/tmp",
+        }
     container = {
         "name": "dask",
         "image": image,
-        "env": [{"name": name, "value": value} for name, value in environment.items() if image == EMPTY],
-        "resources": {"limits": {"cpu": "1", "memory": "1500Mi"}, "requests": {"cpu": "100m", "memory": "200Mi"}},
+        "env": [{"name": name, "value": value} for name, value in environment.items()],
+        "resources": {"limits": {"cpu": "1", "memory": "2Gi"}, "requests": {"cpu": "100m", "memory": "200Mi"}},
         "volumeMounts": [{"name": names[place], "mountPath": place} for place in places],
     }
     container["volumeMounts"].append({"name": "tmp", "mountPath": "/tmp"})
@@ -99,6 +108,11 @@ def begun(cluster: pods.Kubernetes, image: str, folder: Path) -> tuple[Project, 
     return project, driver(project, "--cluster", "kubernetes", "--jobs", "2", **declared)
 
 
+def busy(cluster: pods.Kubernetes) -> None:
+    """Wait until a stage's command runs in a pod."""
+    pods.wait(lambda: cluster.get("daskclusters") and commands("sleep\0004"), 120)
+
+
 def gone(cluster: pods.Kubernetes) -> None:
     """Whatever a run made is gone, its key with it."""
     kinds = "daskclusters,secrets,services,deployments,pods"
@@ -129,7 +143,7 @@ def test_ends_as_a_local_run_does_though_a_pod_is_killed(
     component: str, cluster: pods.Kubernetes, image: str, tmp_path: Path, reference: dict[str, str]
 ) -> None:
     project, process = begun(cluster, image, tmp_path)
-    pods.wait(lambda: commands("sleep\0004"), 120)
+    busy(cluster)
     names = [each["metadata"]["name"] for each in cluster.get("pods", "-l", f"dask.org/component={component}")]
     assert len(names) == {"worker": 2, "scheduler": 1}[component]
     cluster.run("delete", "pod", names[0], "--grace-period=0", "--force", "--wait=false")
@@ -141,13 +155,40 @@ def test_ends_as_a_local_run_does_though_a_pod_is_killed(
 def test_ctrl_c_leaves_nothing_and_what_a_kill_leaves_is_found(
     cluster: pods.Kubernetes, image: str, tmp_path: Path
 ) -> None:
-    for number, left in ((signal.SIGINT, False), (signal.SIGKILL, True)):
+    for number, stay in ((signal.SIGINT, False), (signal.SIGKILL, True)):
         _, process = begun(cluster, image, tmp_path / number.name)
-        pods.wait(lambda: commands("sleep\0004"), 120)
+        busy(cluster)
         process.send_signal(number)
         process.communicate(timeout=60)
-        assert bool(cluster.get("daskclusters")) == left
-        if left:
+        assert bool(cluster.get("daskclusters")) == stay
+        if stay:
             told = re.search(r"kubectl (delete daskclusters \S+ \S+)", (ROOT / "docs/cluster.md").read_text())
             cluster.run(*told.group(1).split())
         gone(cluster)
+
+
+@pytest.mark.timeout(3600)
+def test_the_project_itself(
+    cluster: pods.Kubernetes, image: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """By local jobs, and by two pods."""
+    lines, ends = [], []
+    for way in ("local jobs", "Kubernetes"):
+        project = whole(tmp_path / way.replace(" ", "-"))
+        own = {"PYTHONPATH": str(project.folder)}
+        words = ("--jobs", "2")
+        if way == "Kubernetes":
+            remote = Path(f"{project.folder}-remote")
+            remote.mkdir()
+            remote.chmod(0o777)
+            own |= settings(tmp_path, cluster, **{"custom-cluster-spec": specified(image, remote)})
+            words = ("--cluster", "kubernetes", *words)
+        began = time.monotonic()
+        process = driver(project, *TARGETS, *words, **own)
+        text, _ = process.communicate(timeout=3000)
+        assert process.returncode == 0, text[-3000:]
+        lines.append(line(way, time.monotonic() - began, project))
+        ends.append(left(project))
+    with capsys.disabled():
+        print("\n" + "\n".join(lines), "\nthe same bytes:", len(set(ends)) == 1)
+    assert len(set(ends)) == 1

@@ -15,6 +15,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from hashlib import sha256
 from pathlib import Path
 
 import hosts
@@ -404,35 +405,60 @@ TEN = (
 )  # fmt: skip
 
 
+TARGETS = ("sample", *(f"evaluate@{name}" for name in TEN))
+
+
+def whole(folder: Path) -> Project:
+    """The project itself, with nothing run: for the sample's report, and ten official variants of two epochs."""
+    project = Project(folder)
+    subprocess.run(["git", "clone", "-q", str(ROOT), str(folder)], check=True)
+    declared = project.parameters()
+    for name in TEN:
+        declared["variants"][name] |= {"epochs": 2, "seeds": 1}
+    project.write(declared)
+    for stale in ("dvc.lock", "metrics", "plots"):
+        project.run("git", "rm", "-rqf", "--ignore-unmatch", stale)
+    project.run("dvc", "remote", "add", "--default", "lab", f"{folder}-remote")
+    project.run("git", "-c", "user.name=Test", "-c", "user.email=test@example.org", "commit", "-qam", "Begin")
+    return project
+
+
+def left(project: Project) -> str:
+    """All that a run leaves that git holds."""
+    # of several targets DVC itself takes now the one first, now the other
+    lock = json.dumps(yaml.safe_load((project.folder / "dvc.lock").read_text()), sort_keys=True)
+    names = [path for name in ("metrics", "plots", "report") for path in sorted((project.folder / name).rglob("*"))]
+    return lock + "".join(f"{path.name} {sha256(path.read_bytes()).hexdigest()}" for path in names if path.is_file())
+
+
+def line(way: str, seconds: float, project: Project) -> str:
+    """A row of docs/cluster.md's table."""
+    measured = project.folder / ".dvc/tmp/replica/cluster.json"
+    parts = [each["seconds"] for each in json.loads(measured.read_text())] if measured.exists() else []
+    over = sorted(each["all"] - each.get("run", 0) + each["send"] + each["take"] for each in parts)
+    middle = f"{over[len(over) // 2]:.1f} s" if over else "–"
+    return f"| {way} | {seconds:.0f} s | {len(parts) or '–'} | {middle} |"
+
+
 @pytest.mark.timeout(3600)
 def test_the_project_itself(
     lab: Lab, slurm: slurm_machine.Slurm, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """The sample's report, and ten official variants of two epochs: by local jobs, by three hosts, by Slurm."""
-    targets = ("sample", *(f"evaluate@{name}" for name in TEN))
-    lines, locks = [], []
+    """By local jobs, by three hosts, by Slurm."""
+    lines, ends = [], []
     for way in ("local jobs", "three hosts", "Slurm"):
-        project = Project(tmp_path / way.replace(" ", "-"))
-        subprocess.run(["git", "clone", "-q", str(ROOT), str(project.folder)], check=True)
-        declared = project.parameters()
-        for name in TEN:
-            declared["variants"][name] |= {"epochs": 2, "seeds": 1}
-        project.write(declared)
-        for stale in ("dvc.lock", "metrics", "plots"):
-            project.run("git", "rm", "-rqf", "--ignore-unmatch", stale)
-        project.run("dvc", "remote", "add", "--default", "lab", f"{project.folder}-remote")
-        project.run("git", "-c", "user.name=Test", "-c", "user.email=test@example.org", "commit", "-qam", "Begin")
+        project = whole(tmp_path / way.replace(" ", "-"))
         scratch = {"DASK_TEMPORARY_DIRECTORY": f"{project.folder}-disk"}
         own = {"PYTHONPATH": str(project.folder)}
         began = time.monotonic()
         if way == "local jobs":
-            process = driver(project, *targets, "--jobs", "2", **own)
+            process = driver(project, *TARGETS, "--jobs", "2", **own)
         elif way == "three hosts":
             lab.schedule()
             for host in lab.workers:
                 lab.work(host)
             process = driver(
-                project, *targets, "--scheduler", lab.address, **own, DASK_CONFIG=lab.environment["DASK_CONFIG"]
+                project, *TARGETS, "--scheduler", lab.address, **own, DASK_CONFIG=lab.environment["DASK_CONFIG"]
             )
         else:
             settings = {
@@ -443,24 +469,13 @@ def test_the_project_itself(
             }
             named = {f"DASK_JOBQUEUE__SLURM__{key}": value for key, value in settings.items()}
             words = ("--cluster", "slurm", "--jobs", "2")
-            process = driver(project, *targets, *words, **own, **named, **slurm.environment, **scratch)
+            process = driver(project, *TARGETS, *words, **own, **named, **slurm.environment, **scratch)
         text, _ = process.communicate(timeout=3000)
         assert process.returncode == 0, text[-3000:]
-        seconds = time.monotonic() - began
+        lines.append(line(way, time.monotonic() - began, project))
         for host in lab.workers if way == "three hosts" else ():
             host.kill()
-        # of several targets DVC itself takes now the one first, now the other
-        locks.append(json.dumps(yaml.safe_load((project.folder / "dvc.lock").read_text()), sort_keys=True))
-        digest = subprocess.run(
-            "find metrics plots report -type f | sort | xargs sha256sum | sha256sum",
-            shell=True, cwd=project.folder, capture_output=True, text=True, check=True,
-        ).stdout  # fmt: skip
-        locks[-1] += digest
-        measured = project.folder / ".dvc/tmp/replica/cluster.json"
-        parts = [each["seconds"] for each in json.loads(measured.read_text())] if measured.exists() else []
-        over = sorted(each["all"] - each.get("run", 0) + each["send"] + each["take"] for each in parts)
-        middle = f"{over[len(over) // 2]:.1f} s" if over else "–"
-        lines.append(f"| {way} | {seconds:.0f} s | {len(parts) or '–'} | {middle} |")
+        ends.append(left(project))
     with capsys.disabled():
-        print("\n" + "\n".join(lines), "\nthe same bytes:", len(set(locks)) == 1)
-    assert len(set(locks)) == 1
+        print("\n" + "\n".join(lines), "\nthe same bytes:", len(set(ends)) == 1)
+    assert len(set(ends)) == 1
