@@ -67,6 +67,7 @@ class Kubernetes:
         self.folder = folder
         self.configuration = folder / "kubeconfig"
         self.started: list[subprocess.Popen[bytes]] = []
+        self.declared = self.operated = False
 
     def start(self, name: str, *words: object, **environment: str) -> None:
         with (self.folder / f"{name}.log").open("wb") as log:
@@ -96,12 +97,18 @@ class Kubernetes:
         return done.stdout.split()[1]  # of "unpacking NAME (sha256:…)..."
 
     def declare(self) -> None:
-        """The kinds that dask's operator wants to be known."""
+        """Once, the kinds that dask's operator wants to be known."""
+        if self.declared:
+            return
+        self.declared = True
         for file in sorted(OPERATOR.glob("deployment/helm/*/crds/*.yaml")):
             self.run("create", "-f", file)
 
     def operate(self) -> None:
-        """Start dask's operator: as a program, which a real cluster has in a pod."""
+        """Start dask's operator, once: as a program, which a real cluster has in a pod."""
+        if self.operated:
+            return
+        self.operated = True
         with (self.folder / "operator.log").open("wb") as log:
             command = [
                 sys.executable,

@@ -43,6 +43,9 @@ def reference(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
 
 @pytest.fixture(scope="module")
 def image(cluster: pods.Kubernetes) -> str:
+    """What pods are made of, in a cluster where dask's operator runs; tests of one without it come before."""
+    cluster.declare()
+    cluster.operate()
     archive = os.environ.get("IMAGE")
     return cluster.load(Path(archive)) if archive else EMPTY
 
@@ -54,14 +57,9 @@ def specified(image: str, remote: Path) -> dict:
     needed = [*mirror, remote, *(shared if image == EMPTY else [])]
     places = {str(folder): folder.resolve() for folder in needed}
     names = {place: f"v{number}" for number, place in enumerate(places)}
-    environment = dict(zip(["REPLICA_MIRROR"], map(str, mirror), strict=False))
+    environment = {"USER": "pod", "HOME": "/tmp", **dict(zip(["REPLICA_MIRROR"], map(str, mirror), strict=False))}
     if image == EMPTY:
-        environment |= {
-            "PATH": f"{sys.prefix}/bin:/usr/bin:/bin",
-            "PYTHONPATH": str(ROOT),
-            "USER": "pod",
-            "HOME": "/tmp",
-        }
+        environment |= {"PATH": f"{sys.prefix}/bin:/usr/bin:/bin", "PYTHONPATH": str(ROOT)}
     container = {
         "name": "dask",
         "image": image,
@@ -71,7 +69,8 @@ def specified(image: str, remote: Path) -> dict:
     }
     container["volumeMounts"].append({"name": "tmp", "mountPath": "/tmp"})
     volumes = [{"name": names[place], "hostPath": {"path": str(source)}} for place, source in places.items()]
-    pod = {"spec": {"containers": [container], "volumes": [*volumes, {"name": "tmp", "emptyDir": {}}]}}
+    pod: dict = {"spec": {"containers": [container], "volumes": [*volumes, {"name": "tmp", "emptyDir": {}}]}}
+    pod["spec"]["securityContext"] = {"runAsUser": os.getuid()}  # who may write to the remote's folder
     spec = {"scheduler": pod, "worker": pod}
     return {"apiVersion": "kubernetes.dask.org/v1", "kind": "DaskCluster", "metadata": {"name": "any"}, "spec": spec}
 
@@ -103,7 +102,6 @@ def begun(cluster: pods.Kubernetes, image: str, folder: Path) -> tuple[Project, 
     project = made(folder / "project", ON_PATH)
     remote = folder / "project-remote"
     remote.mkdir()
-    remote.chmod(0o777)  # the image's user is another
     declared = settings(folder, cluster, **{"custom-cluster-spec": specified(image, remote)})
     return project, driver(project, "--cluster", "kubernetes", "--jobs", "2", **declared)
 
@@ -180,7 +178,6 @@ def test_the_project_itself(
         if way == "Kubernetes":
             remote = Path(f"{project.folder}-remote")
             remote.mkdir()
-            remote.chmod(0o777)
             own |= settings(tmp_path, cluster, **{"custom-cluster-spec": specified(image, remote)})
             words = ("--cluster", "kubernetes", *words)
         began = time.monotonic()
