@@ -125,24 +125,27 @@ def repro(
 
     if name and not overrides:
         raise UserError("--name: is an experiment's; it goes with -S")
-    if not overrides:
-        check_all(parameters.declared())
     if warning := kernels.cpu().warning:
         print(f"warning: {warning}", file=sys.stderr)
     # The stages start as `python -m …`: this environment's, also where it has not been activated.
     os.environ["PATH"] = os.pathsep.join((str(Path(sys.executable).parent), os.environ.get("PATH", "")))
     options: dict[str, Any] = {"jobs": jobs, "force": force}
+
+    def check() -> None:
+        check_all(parameters.declared())
+
     if cluster or scheduler:
         from replica.commands.cluster import command
 
         if overrides:
             raise UserError("--set-param: not on a cluster; edit params.yaml, whose changes travel without a commit")
+        check()
         sys.exit(command.run(targets or [], cluster, scheduler, hosts, remote, insecure, **options))
     if hosts or remote or insecure:
         raise UserError("--hosts, --remote, --insecure: go with --cluster or --scheduler")
     if overrides:
-        sys.exit(experiment.run(overrides, targets or [], name, lambda: check_all(parameters.declared()), **options))
-    sys.exit(reproduce(targets or [], **options))
+        sys.exit(experiment.run(overrides, targets or [], name, check, **options))
+    sys.exit(reproduce(targets or [], check=check, **options))
 
 
 @app.command()

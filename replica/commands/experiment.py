@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from replica.commands import restorable
 from replica.commands.git import git
 from replica.commands.repro import reproduce
 from replica.commands.sweep import workspace
@@ -51,9 +52,9 @@ def run(overrides: list[str], targets: list[str], name: str | None, check: Calla
     base = git(root, "rev-parse", "HEAD")
     name, ref = reference(base, name)
     with overridden(overrides) as files:
-        check()
         os.environ |= {"DVC_EXP_BASELINE_REV": base, "DVC_EXP_NAME": name}
-        if status := reproduce(targets, **options):
+        restorable.forget(root)
+        if status := reproduce(targets, check=check, **options):
             put_back(files)
             print(f"no experiment; {', '.join(map(str, files))}: as before")
             return status
@@ -129,10 +130,17 @@ def override(path: str, settings: list[str]) -> None:
             ) from None
         if parsed.is_sweep_override():
             raise UserError(f"-S {setting!r}: several values are a sweep; see `replica sweep --help`")
-        try:
-            apply_overrides(path, [setting])
-        except InvalidArgumentError as error:
-            raise UserError(f"-S {setting!r}: {reason(path, parsed.key_or_group)}") from error
+    try:
+        apply_overrides(path, settings)  # at once: each time, DVC reads and prints the whole file
+    except InvalidArgumentError:
+        for setting in settings:
+            try:
+                apply_overrides(path, [setting])
+            except InvalidArgumentError as error:
+                raise UserError(
+                    f"-S {setting!r}: {reason(path, to_hydra_overrides([setting])[0].key_or_group)}"
+                ) from error
+        raise
 
 
 def reason(path: str, key: str) -> str:

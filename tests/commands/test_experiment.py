@@ -64,10 +64,10 @@ def tried(*overrides, name=None, check=lambda: None):
 
 def test_dvc_knows_the_experiment_and_brings_it_back(project, capsys):
     (project.folder / "double.py").write_text(DOUBLE + "# not committed yet\n")
-    index = (project.folder / ".git/index").read_bytes()
+    staged = project.run("git", "ls-files", "--stage").stdout
     assert tried("rate=5", "+other.more=a", name="five") == 0
     assert "experiment five" in capsys.readouterr().out
-    assert (project.folder / ".git/index").read_bytes() == index, "what the user has staged is left alone"
+    assert project.run("git", "ls-files", "--stage").stdout == staged, "what the user has staged is left alone"
     assert json.loads((project.folder / "metrics/score.json").read_text()) == {"score": 10}
 
     shown = json.loads(project.run("dvc", "exp", "show", "--json").stdout)

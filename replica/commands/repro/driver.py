@@ -11,6 +11,7 @@ import queue
 import signal
 import threading
 import time
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -24,6 +25,7 @@ from dvc.stage.exceptions import StageCmdFailedError
 from dvc_data.hashfile import transfer as dvc_transfer
 from rich.console import Console
 
+from replica.commands.repro.checked import Checked
 from replica.commands.repro.contexts import let_go, replaced
 from replica.commands.repro.display import Display, duration
 from replica.commands.repro.estimates import Estimates
@@ -60,6 +62,7 @@ def reproduce(
     force: bool = False,
     run_cache: bool = True,
     console: Console | None = None,
+    check: Callable[[], None] | None = None,
 ) -> int:
     """Reproduce stages as `dvc repro` does, `jobs` commands at once.
 
@@ -75,6 +78,8 @@ def reproduce(
         Take a stage's outputs from DVC's run cache where it has run before with the same inputs.
     console
         Where to print; standard output if None.
+    check
+        What `replica check` does, called first; a stage's own command that does so is left out (`Checked`).
 
     Returns
     -------
@@ -87,6 +92,7 @@ def reproduce(
         Where there is no project, no such target, or another DVC process holds the lock.
     """
     began = time.monotonic()
+    checked = Checked(check)
     if jobs is None:
         from dask.system import CPU_COUNT  # what the container and the affinity leave us
 
@@ -96,7 +102,7 @@ def reproduce(
     with planned(targets) as (repo, plan, stop, folder):
         workers = Workers(jobs, folder / "dask")
         driver = Driver(repo, plan, workers, folder, stop, console or Console(), force=force, run_cache=run_cache)
-        driver.began = began
+        driver.began, driver.checked = began, checked
         return driver.run()
 
 
@@ -116,6 +122,7 @@ class Driver:
         self.repo, self.plan, self.workers, self.folder = repo, plan, workers, folder
         self.stop, self.console, self.options = stop, console, options
         self.began = time.monotonic()
+        self.checked = Checked(None)
         self.estimates = Estimates(Path(repo.root_dir), self.folder / "estimates.json")
         self.names = [stage.addressing for stage in plan.steps]
         self.expected = self.estimates.of(self.names)
@@ -210,7 +217,7 @@ class Driver:
     def _run_command(self, stage: Stage, dry: bool = False, run_env: dict[str, str] | None = None) -> None:
         """DVC's `cmd_run`, on a worker; the caller holds the mutex, and others may have it while the command runs."""
         self.repo._reset()  # as DVC does where it lets go of its lock
-        texts = dvc_run._enforce_cmd_list(stage.cmd)
+        texts = self.checked.left(dvc_run._enforce_cmd_list(stage.cmd))
         commands = [dvc_run._make_cmd(dvc_run.get_executable(), text) for text in texts]
         options = dvc_run.prepare_kwargs(stage, run_env=run_env)
         options["env"].setdefault("PYTHONUNBUFFERED", "1")  # so that the log shows each line as it comes
