@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -20,6 +21,7 @@ import pytest
 import yaml
 from conftest import ROOT, Project
 from test_machines import PIPELINE, STAGES, TARGETS, commands, driver, ends_well, left, line, made, whole
+from test_sweep import project_copy, quick, sweep  # noqa: F401
 
 pytestmark = [pytest.mark.machines, pytest.mark.timeout(900)]
 ON_PATH = PIPELINE.replace("PYTHON", "python")  # a pod's is elsewhere
@@ -163,6 +165,28 @@ def test_ctrl_c_leaves_nothing_and_what_a_kill_leaves_is_found(
             told = re.search(r"kubectl (delete daskclusters \S+ \S+)", (ROOT / "docs/cluster.md").read_text())
             cluster.run(*told.group(1).split())
         gone(cluster)
+
+
+def test_a_sweep_s_trials_in_pods_are_the_same_experiments(
+    cluster: pods.Kubernetes,
+    image: str,
+    project_copy: Project,  # noqa: F811
+    tmp_path: Path,
+) -> None:
+    words = ("-S", "learning_rate=uniform(0.1,0.9)", "-S", "epochs=3", "--sampler", "random", "--trials", "2")
+    other = Project(Path(shutil.copytree(project_copy.folder, tmp_path / "other", symlinks=True)))
+    sweep(project_copy, *words, "--jobs", "1")
+    remote = tmp_path / "remote"
+    remote.mkdir()
+    other.run("dvc", "remote", "add", "--default", "lab", str(remote))
+    declared = settings(tmp_path, cluster, **{"custom-cluster-spec": specified(image, remote)})
+    text = sweep(other, *words, "--cluster", "kubernetes", "--jobs", "2", **declared)
+    assert "2 of 2 trials" in text or "the best of 2" in text, text
+    base = other.run("git", "rev-parse", "HEAD").stdout.strip()
+    for number in (1, 2):
+        of = f"refs/exps/{base[:2]}/{base[2:]}/s-{number:03}:dvc.lock"
+        assert other.run("git", "show", of).stdout == project_copy.run("git", "show", of).stdout
+    gone(cluster)
 
 
 @pytest.mark.timeout(3600)

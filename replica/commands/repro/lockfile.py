@@ -11,7 +11,7 @@ from typing import Any
 
 from dvc import dvcfile
 from dvc.stage import PipelineStage, Stage
-from dvc.utils.serialize import dumps_yaml, parse_yaml, parse_yaml_for_update
+from dvc.utils.serialize import _yaml
 
 from replica.commands.repro.contexts import replaced
 
@@ -84,18 +84,20 @@ def modify_whole(path: str, fs: Any = None) -> Iterator[dict[str, Any]]:
     """
     file = Path(path)
     text = file.read_text(encoding="utf-8") if file.exists() else ""
-    contents = parse_yaml(text, path)
+    contents = _yaml.parse_yaml(text, path)  # which `files_parsed_once` remembers
     printed = _entries(text, contents)
     if printed is None:
-        contents = parse_yaml_for_update(text, path)
+        contents = _yaml.parse_yaml_for_update(text, path)
     before = dict(contents.get("stages") or {})
     yield contents
     if printed is None:
-        text = dumps_yaml(contents)
+        text = _yaml.dumps_yaml(contents)
     else:
         entries = contents["stages"].items()
         text = HEAD + "".join(
-            printed[name] if entry is before.get(name) else dumps_yaml({"stages": {name: entry}}).removeprefix(STAGES)
+            printed[name]
+            if entry is before.get(name)
+            else _yaml.dumps_yaml({"stages": {name: entry}}).removeprefix(STAGES)
             for name, entry in entries
         )
     part = file.with_name(f".{file.name}.part")  # .dvc/tmp may lie on another disk, which can't rename
