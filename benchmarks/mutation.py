@@ -43,11 +43,12 @@ ROOMS = {
     ),
     "evaluation": ("replica/evaluation", "tests/evaluation tests/figures tests/report"),
     "schema": ("replica/schema", "tests/schema tests/common/test_parameters.py"),
-    "drivers": (
-        "replica/commands/repro replica/commands/sweep",
-        "tests/commands/test_space.py tests/commands/test_needs.py tests/commands/test_display.py"
-        " tests/commands/test_plan.py tests/commands/test_sweep.py tests/commands/test_repro.py",
+    "repro": (
+        "replica/commands/repro",
+        "tests/commands/test_needs.py tests/commands/test_display.py tests/commands/test_plan.py"
+        " tests/commands/test_checked.py tests/commands/test_lockfile.py tests/commands/test_repro.py",
     ),
+    "sweep": ("replica/commands/sweep", "tests/commands/test_space.py tests/commands/test_sweep.py"),
     "claims": ("replica/report/claims.py replica/report/verdicts.py", "tests/report"),
 }  # fmt: skip
 
