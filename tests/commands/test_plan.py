@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from dvc.dependency import param
 from dvc.exceptions import DvcException
-from dvc.fs import LocalFileSystem
+from dvc.fs import LocalFileSystem, MemoryFileSystem
 from dvc.repo import Repo
 from dvc.utils import strictyaml
 from dvc.utils.serialize import _yaml
@@ -120,6 +120,20 @@ def test_parameters_are_looked_up_as_dvc_does(tmp_path, keys):
                     value.clear()  # what DVC does to its answer is not in the next one
             assert asked(param.read_param_file) == asked(own)
     assert param.read_param_file is own
+
+
+@pytest.mark.parametrize(
+    "words", [{}, {"flatten": True}, {"key_paths": ["variants"]}, {"key_paths": [], "flatten": True}]
+)
+def test_what_is_asked_for_otherwise_is_left_to_dvc(tmp_path, words):
+    path, fs, own = str(tmp_path / "params.yaml"), LocalFileSystem(), param.read_param_file
+    (tmp_path / "params.yaml").write_text(TEXT)
+    with shortcuts.files_parsed_once():
+        assert param.read_param_file(fs, path, **words) == own(fs, path, **words)
+        memory = MemoryFileSystem(global_store=False)
+        memory.pipe_file("/params.yaml", TEXT.encode())
+        for keys in ({}, {"key_paths": ["variants"], "flatten": True}):
+            assert param.read_param_file(memory, "/params.yaml", **keys) == own(fs, path, **keys)
 
 
 def test_a_yaml_text_is_parsed_once_and_each_reader_has_a_copy():
