@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import io
+import re
 from pathlib import Path
 
 import pytest
 from rich.console import Console
+from rich.text import Text
 
 from replica.commands.repro.display import Display, Running, duration, tail
 from replica.commands.repro.summary import Outcome, counts, tell, write_timeline
@@ -70,6 +72,24 @@ def test_without_a_terminal_each_line_stands_after_its_stage_s_name(tmp_path):
         "train@a | done in 3.0 s  [1 done, 2 left]",
         "report | failed  [1 done, 2 left]",
     ]
+
+
+def test_a_terminal_has_one_live_table_and_a_line_for_what_has_ended(tmp_path):
+    (tmp_path / "log").write_text("epoch 1\nepoch 2\n")
+    shown, drawn = io.StringIO(), io.StringIO()
+    with Display(Console(file=shown, force_terminal=True, width=60), lambda: "1 done, 2 left") as display:
+        assert display.live.is_started
+        display.started("train@a", tmp_path / "log", 100.0)
+        display.refresh()
+        Console(file=drawn, width=60).print(display.live.get_renderable())
+        table, foot = drawn.getvalue().splitlines()
+        assert re.fullmatch(r". train@a 0\.\d s of about 1 min 40 s epoch 2\s*", table)
+        assert foot.strip() == "1 done, 2 left"
+        display.ended("train@a", "done in 3.0 s")
+        assert not display.running
+    assert not display.live.is_started
+    said = Text.from_ansi(shown.getvalue()).plain
+    assert "train@a | done in 3.0 s\n" in said and "train@a | started" not in said and "train@a | epoch" not in said
 
 
 OUTCOMES = {

@@ -75,6 +75,7 @@ def test_the_longest_chain_is_first_and_bounds_the_whole(repo):
     plan = Plan(repo, ["report"])
     paths = {stage.addressing: seconds for stage, seconds in plan.paths(SECONDS).items()}
     assert paths == {"data": 26, "train@a": 18, "train@b": 25, "evaluate@a": 8, "evaluate@b": 5, "report": 3}
+    assert set(plan.paths({}).values()) == {0}, "a stage that is in no estimate"
     assert plan.duration(SECONDS, 1) == 41
     assert plan.duration(SECONDS, 2) == 26
     assert plan.duration({"train@a": 4.0, "train@b": 4.0}, 2) == 4
