@@ -361,37 +361,6 @@ def test_a_missing_package_is_one_line(monkeypatch: pytest.MonkeyPatch, tmp_path
             pass
 
 
-def test_a_cluster_of_pods_is_declared_with_tls_and_what_was_configured() -> None:
-    pytest.importorskip("dask_kubernetes")
-    from replica.commands.cluster.kubernetes import specification
-
-    volume = {"name": "scratch", "emptyDir": {}}
-    pod = {"spec": {"containers": [{"name": "any", "image": "own"}], "volumes": [volume]}}
-    custom = {"kind": "DaskCluster", "spec": {"scheduler": pod, "worker": pod}}  # of one anchor, as YAML may have it
-    image = {"image": "own", "env": {"A": "b"}, "resources": {"limits": {"cpu": "2", "memory": "4G"}}}
-    for settings, kept in ((image, []), ({"custom-cluster-spec": custom}, [volume])):
-        with dask.config.set(kubernetes={**dask.config.get("kubernetes", {}), **settings}):
-            parts = specification("replica-1", "here", 3)["spec"]
-        assert parts["worker"]["replicas"] == 3
-        for part, words in (("scheduler", "--protocol tls"), ("worker", "tls://replica-1-scheduler.here.svc")):
-            container, volumes = parts[part]["spec"]["containers"][0], parts[part]["spec"]["volumes"]
-            assert words in " ".join(container["args"]) and container["image"] == "own"
-            assert volumes == [*kept, {"name": "replica-certificate", "secret": {"secretName": "replica-1"}}]
-            assert not any("dashboard" in word for word in container["args"] if word != "--no-dashboard")
-            assert {"name": "DASK_CONFIG", "value": "/etc/replica"} in container["env"]
-            assert ({"name": "A", "value": "b"} in container["env"]) == (settings is image)
-    for settings, said in (
-        ({"image": "own", "resources": {}}, "kubernetes: resources: limits: cpu, resources: limits: memory of a pod"),
-        (
-            {"image": "ghcr.io/dask/dask:latest", **image, "custom-cluster-spec": {"spec": {}}},
-            "scheduler: no container",
-        ),
-    ):
-        configured = {**dask.config.get("kubernetes"), "custom-cluster-spec": None, **settings}
-        with dask.config.set(kubernetes=configured), pytest.raises(UserError, match=said):
-            specification("replica-1", "here", 3)
-
-
 @pytest.mark.parametrize(
     ("status", "said"),
     [

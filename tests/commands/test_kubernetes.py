@@ -16,12 +16,16 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+import dask
 import pods
 import pytest
 import yaml
 from conftest import ROOT, Project
 from test_machines import PIPELINE, STAGES, TARGETS, commands, driver, ends_well, left, line, made, whole
 from test_sweep import project_copy, quick, sweep  # noqa: F401
+
+from replica.commands.cluster.kubernetes import specification
+from replica.common.errors import UserError
 
 pytestmark = [pytest.mark.machines, pytest.mark.timeout(900)]
 ON_PATH = PIPELINE.replace("PYTHON", "python")  # a pod's is elsewhere
@@ -117,6 +121,36 @@ def gone(cluster: pods.Kubernetes) -> None:
     """Whatever a run made is gone, its key with it."""
     kinds = "daskclusters,secrets,services,deployments,pods"
     pods.wait(lambda: not [each for each in cluster.get(kinds) if each["metadata"]["name"].startswith("replica-")], 90)
+
+
+def test_a_cluster_of_pods_is_declared_with_tls_and_what_was_configured() -> None:
+    volume = {"name": "scratch", "emptyDir": {}}
+    pod = {"spec": {"containers": [{"name": "any", "image": "own"}], "volumes": [volume]}}
+    custom = {"kind": "DaskCluster", "spec": {"scheduler": pod, "worker": pod}}  # of one anchor, as YAML may have it
+    image = {"image": "own", "env": {"A": "b"}, "resources": {"limits": {"cpu": "2", "memory": "4G"}}}
+    for settings, kept in ((image, []), ({"custom-cluster-spec": custom}, [volume])):
+        with dask.config.set(kubernetes={**dask.config.get("kubernetes", {}), **settings}):
+            parts = specification("replica-1", "here", 3)["spec"]
+        assert parts["worker"]["replicas"] == 3
+        for part, words in (
+            ("scheduler", "--protocol tls --port 8786 --no-dashboard --dashboard-address 127.0.0.1:0"),
+            ("worker", "tls://replica-1-scheduler.here.svc"),
+        ):
+            container, volumes = parts[part]["spec"]["containers"][0], parts[part]["spec"]["volumes"]
+            assert words in " ".join(container["args"]) and container["image"] == "own"
+            assert volumes == [*kept, {"name": "replica-certificate", "secret": {"secretName": "replica-1"}}]
+            assert {"name": "DASK_CONFIG", "value": "/etc/replica"} in container["env"]
+            assert ({"name": "A", "value": "b"} in container["env"]) == (settings is image)
+    for settings, said in (
+        ({"image": "own", "resources": {}}, "kubernetes: resources: limits: cpu, resources: limits: memory of a pod"),
+        (
+            {"image": "ghcr.io/dask/dask:latest", **image, "custom-cluster-spec": {"spec": {}}},
+            "scheduler: no container",
+        ),
+    ):
+        configured = {**dask.config.get("kubernetes"), "custom-cluster-spec": None, **settings}
+        with dask.config.set(kubernetes=configured), pytest.raises(UserError, match=said):
+            specification("replica-1", "here", 3)
 
 
 def test_what_a_cluster_lacks_is_one_line(cluster: pods.Kubernetes, tmp_path: Path) -> None:
