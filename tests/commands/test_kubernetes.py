@@ -6,6 +6,7 @@ Containerfile made; without it they are this machine's own, mounted into an empt
 
 from __future__ import annotations
 
+import importlib
 import os
 import re
 import shutil
@@ -124,6 +125,7 @@ def gone(cluster: pods.Kubernetes) -> None:
 
 
 def test_a_cluster_of_pods_is_declared_with_tls_and_what_was_configured() -> None:
+    importlib.import_module("dask_kubernetes")  # which adds its defaults to dask's configuration
     volume = {"name": "scratch", "emptyDir": {}}
     pod = {"spec": {"containers": [{"name": "any", "image": "own"}], "volumes": [volume]}}
     custom = {"kind": "DaskCluster", "spec": {"scheduler": pod, "worker": pod}}  # of one anchor, as YAML may have it
