@@ -124,8 +124,9 @@ def gone(cluster: pods.Kubernetes) -> None:
     pods.wait(lambda: not [each for each in cluster.get(kinds) if each["metadata"]["name"].startswith("replica-")], 90)
 
 
-def test_a_cluster_of_pods_is_declared_with_tls_and_what_was_configured() -> None:
+def test_a_cluster_of_pods_is_declared_with_tls_and_what_was_configured(tmp_path: Path) -> None:
     importlib.import_module("dask_kubernetes")  # which adds its defaults to dask's configuration
+    (torn := tmp_path / "torn.yaml").write_text("spec: [")
     volume = {"name": "scratch", "emptyDir": {}}
     pod = {"spec": {"containers": [{"name": "any", "image": "own"}], "volumes": [volume]}}
     custom = {"kind": "DaskCluster", "spec": {"scheduler": pod, "worker": pod}}  # of one anchor, as YAML may have it
@@ -146,9 +147,12 @@ def test_a_cluster_of_pods_is_declared_with_tls_and_what_was_configured() -> Non
     for settings, said in (
         ({"image": "own", "resources": {}}, "kubernetes: resources: limits: cpu, resources: limits: memory of a pod"),
         (
-            {"image": "ghcr.io/dask/dask:latest", **image, "custom-cluster-spec": {"spec": {}}},
+            {**image, "custom-cluster-spec": {"spec": {}}},
             "scheduler: no container",
         ),
+        ({"image": dask.config.get("kubernetes.image"), "resources": LIMITS}, "kubernetes: image of a pod"),
+        ({"custom-cluster-spec": str(tmp_path / "none.yaml")}, "none.yaml: no such file"),
+        ({"custom-cluster-spec": str(torn)}, "torn.yaml: "),
     ):
         configured = {**dask.config.get("kubernetes"), "custom-cluster-spec": None, **settings}
         with dask.config.set(kubernetes=configured), pytest.raises(UserError, match=said):

@@ -65,3 +65,15 @@ def test_a_file_that_dvc_would_print_otherwise(tmp_path, text):
 def test_the_project_s_own(tmp_path):
     text = (ROOT / "dvc.lock").read_text(encoding="utf-8")
     both(tmp_path, text, {"report": {"cmd": ["one", "two"]}, "new": {"params": {"lr": 1e-05}}}, "preprocess@mnist")
+
+
+def test_what_does_not_change_keeps_its_digits(tmp_path):
+    """DVC's own way costs a float of 17 digits its last: so this text was not printed anew."""
+    text = "schema: '2.0'\nstages:\n  one:\n    params:\n      rate: 3.4384788495583767e-255\n"
+    path = tmp_path / "dvc.lock"
+    for modify, kept in ((modify_whole, True), (modify_yaml, False)):
+        path.write_text(text)
+        with modify(str(path)) as contents:
+            contents["stages"]["two"] = {"cmd": "b"}
+        assert path.read_text().startswith(text) == kept
+        assert path.read_text().endswith("  two:\n    cmd: b\n")

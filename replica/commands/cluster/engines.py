@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, Any
 import dask
 
 from replica.commands.cluster import security
+from replica.commands.repro.workers import LOOPBACK
 from replica.common.errors import UserError
 from replica.schema import check
 
@@ -29,7 +30,6 @@ if TYPE_CHECKING:
     from distributed import Client
 
 CLUSTERS = ("local", "ssh", "slurm", "kubernetes")
-LOOPBACK = "127.0.0.1:0"  # dask's default is a page on every interface
 # A link that is cut for half a minute loses nothing: by default dask gives a connection up after 30 s.
 PATIENT = {
     "distributed.comm.timeouts.tcp": "120s",

@@ -11,14 +11,16 @@ import json
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
+from inspect import signature
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any, cast
 from uuid import uuid4
 
 import dask
-import yaml
 
 from replica.commands.cluster import security
+from replica.commands.repro.workers import LOOPBACK
+from replica.common import parameters
 from replica.common.errors import UserError
 
 if TYPE_CHECKING:
@@ -35,7 +37,6 @@ ENVIRONMENT = [
 NOT_FOUND = 404
 VOLUME = "replica-certificate"
 OURS = {"app.kubernetes.io/managed-by": "replica"}  # by which a user finds what a killed driver has left
-LOOPBACK = "127.0.0.1:0"
 SLOW = 10.0  # seconds, after which a line says what is waited for
 # A pod whose container waits for one of these has no use for more time.
 HOPELESS = ("CrashLoopBackOff", "CreateContainerConfigError", "ErrImagePull", "ImagePullBackOff", "InvalidImageName")
@@ -59,13 +60,10 @@ def pods(jobs: int, settings: dict[str, Any], tell: Callable[[str], None]) -> It
     UserError
         Where dask's configuration lacks something, the cluster can't be reached, or a pod can't start.
     """
-    import kr8s
-    from httpx import HTTPError
-
     with ExitStack() as ending:
         try:
             client = _begun(jobs, settings, tell, ending)
-        except (OSError, TimeoutError, ValueError, HTTPError, kr8s.ServerError, kr8s.APITimeoutError) as error:
+        except _failures() as error:
             words = " ".join(str(error).split()) or repr(error)
             answer = getattr(error, "response", None)
             if answer is not None and answer.status_code == NOT_FOUND and not words.startswith("namespaces "):
@@ -96,16 +94,23 @@ def _begun(jobs: int, settings: dict[str, Any], tell: Callable[[str], None], end
     return ending.enter_context(_client(f"tls://127.0.0.1:{port}", certificate))
 
 
+def _failures() -> tuple[type[Exception], ...]:
+    """What an API server and the way to it may raise; ValueError: there is no configuration of one."""
+    import kr8s
+    from httpx import HTTPError
+
+    return ValueError, OSError, HTTPError, kr8s.ServerError, kr8s.APITimeoutError
+
+
 def _delete(cluster: Any, tell: Callable[[str], None]) -> None:
     """Delete it, if nobody has; that it can't be is no reason to lose what was computed."""
     import kr8s
-    from httpx import HTTPError
 
     try:
         cluster.delete()
     except kr8s.NotFoundError:
         pass
-    except (OSError, HTTPError, kr8s.ServerError, kr8s.APITimeoutError) as error:
+    except _failures() as error:
         tell(f"kubernetes: its pods may be left ({error}): kubectl delete daskclusters {cluster.name}")
 
 
@@ -163,7 +168,7 @@ def _configured(name: str) -> dict[str, Any]:
 
     if (spec := dask.config.get("kubernetes.custom-cluster-spec")) is not None:
         if isinstance(spec, str):
-            spec = yaml.safe_load(Path(spec).expanduser().read_text(encoding="utf-8"))
+            spec = parameters.read(Path(spec).expanduser())
         try:
             for part in ("scheduler", "worker"):
                 spec["spec"][part]["spec"]["containers"][0]
@@ -175,7 +180,7 @@ def _configured(name: str) -> dict[str, Any]:
         return spec
     image, amounts = dask.config.get("kubernetes.image"), dask.config.get("kubernetes.resources") or {}
     lacking = [f"resources: limits: {key}" for key in ("cpu", "memory") if key not in amounts.get("limits", {})]
-    if image.startswith("ghcr.io/dask/"):  # dask's default
+    if image == signature(make_cluster_spec).parameters["image"].default:  # dask's own, which has none of this project
         lacking.insert(0, "image")
     if lacking:
         raise UserError(

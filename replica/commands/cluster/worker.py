@@ -16,7 +16,8 @@ from pathlib import Path
 import dask
 
 from replica.commands.cluster import security
-from replica.commands.cluster.engines import LOOPBACK, PATIENT, resources
+from replica.commands.cluster.engines import PATIENT, resources
+from replica.commands.repro.workers import LOOPBACK
 from replica.common.errors import UserError
 
 AGAIN = 2.0  # seconds between two attempts

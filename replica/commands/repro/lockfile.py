@@ -13,11 +13,10 @@ from dvc import dvcfile
 from dvc.stage import PipelineStage, Stage
 from dvc.utils.serialize import _yaml
 
+from replica.commands.repair import START, entries
 from replica.commands.repro.contexts import replaced
 
 SHARE = 0.1  # of the time at most goes into writing: each writing parses every stage's entry
-STAGES = "stages:\n"
-HEAD = f"schema: '2.0'\n{STAGES}"  # of a lock file as DVC prints it
 
 
 class Lockfiles:
@@ -70,9 +69,9 @@ class Lockfiles:
             if ordered != stages:
                 file = self.files[path]
                 with modify_whole(file._lockfile.path) as contents:
-                    entries = contents["stages"]
+                    recorded = contents["stages"]
                     for stage in ordered:
-                        entries[stage.name] = entries.pop(stage.name)
+                        recorded[stage.name] = recorded.pop(stage.name)
 
 
 @contextmanager
@@ -93,12 +92,12 @@ def modify_whole(path: str, fs: Any = None) -> Iterator[dict[str, Any]]:
     if printed is None:
         text = _yaml.dumps_yaml(contents)
     else:
-        entries = contents["stages"].items()
-        text = HEAD + "".join(
+        stages = contents["stages"].items()
+        text = START + "".join(
             printed[name]
             if entry is before.get(name)
-            else _yaml.dumps_yaml({"stages": {name: entry}}).removeprefix(STAGES)
-            for name, entry in entries
+            else _yaml.dumps_yaml({"stages": {name: entry}}).removeprefix("stages:\n")
+            for name, entry in stages
         )
     part = file.with_name(f".{file.name}.part")  # .dvc/tmp may lie on another disk, which can't rename
     part.write_text(text, encoding="utf-8")
@@ -106,9 +105,7 @@ def modify_whole(path: str, fs: Any = None) -> Iterator[dict[str, Any]]:
 
 
 def _entries(text: str, contents: dict[str, Any]) -> dict[str, str] | None:
-    """The text of each stage's entry; None where there is more in the file, or a name is not printed as it is."""
-    lines = re.split(r"^(?=(?:  )?\S)", text, flags=re.MULTILINE)[1:]  # with what is indented below each
-    names = list(contents.get("stages") or {})
-    if "".join(lines[:2]) != HEAD or [line.split("\n", 1)[0] for line in lines[2:]] != [f"  {name}:" for name in names]:
-        return None
-    return dict(zip(names, lines[2:], strict=True))
+    """The text of each stage's entry; None where the file has more, or has it otherwise, than DVC prints."""
+    outer = re.findall(r"^(?:  )?\S.*\n", text, re.MULTILINE)  # the lines that stand no deeper than a stage's name
+    names = [f"  {name}:\n" for name in contents.get("stages") or {}]
+    return entries(text) if outer == [*START.splitlines(keepends=True), *names] else None
