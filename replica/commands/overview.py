@@ -29,7 +29,7 @@ def console() -> Console:
 
 def grid(*columns: str) -> Table:
     """A table without lines; columns that start with `>` are numbers, to the right."""
-    made = Table(box=None, padding=(0, 2, 0, 0), header_style="bold")
+    made = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False, header_style="bold")
     for column in columns:
         justify: Any = "right" if column.startswith(">") else "left"
         made.add_column(column.lstrip(">"), justify=justify, no_wrap=True)

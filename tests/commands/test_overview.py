@@ -51,6 +51,13 @@ def metrics(name, accuracy):
     )
 
 
+def test_results_of_all_variants_fit_100_columns(declared, capsys):
+    for name in declared["variants"]:
+        metrics(name, 0.91)
+    overview.results(declared, [])
+    assert max(map(len, capsys.readouterr().out.splitlines())) <= 100
+
+
 def test_results_are_a_table(declared, capsys):
     metrics("mnist_5k_mlp", 0.91)
     metrics("mnist_mlp", 0.97)
