@@ -11,7 +11,8 @@ from replica.commands.repro.lockfile import modify_whole
 from tests.conftest import ROOT
 
 words = st.text("abz019 :#-'\"%@{}[],.&*!?|>\n\té", max_size=100)  # long enough for a line to be broken
-numbers = st.floats(0, 1e9).map(lambda number: float(f"{number:.4g}"))  # DVC costs others their last digit
+# ruamel's round trip costs a float of 17 digits its last, and a subnormal one even of a single digit
+numbers = st.just(0.0) | st.floats(1e-12, 1e9).map(lambda number: float(f"{number:.4g}"))
 scalars = st.none() | st.booleans() | st.integers() | numbers | words
 names = st.from_regex(r"[a-z][a-z0-9_]{0,6}(@[a-z0-9_.]{1,6})?", fullmatch=True)
 entries = st.dictionaries(
