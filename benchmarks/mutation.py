@@ -48,7 +48,11 @@ ROOMS = {
         "tests/commands/test_needs.py tests/commands/test_display.py tests/commands/test_plan.py"
         " tests/commands/test_checked.py tests/commands/test_lockfile.py tests/commands/test_repro.py",
     ),
-    "sweep": ("replica/commands/sweep", "tests/commands/test_space.py tests/commands/test_sweep.py"),
+    "sweep": (
+        "replica/commands/sweep",
+        "tests/commands/test_space.py tests/commands/test_study.py tests/commands/test_workspace.py"
+        " tests/commands/test_sweep.py",
+    ),
     "claims": ("replica/report/claims.py replica/report/verdicts.py", "tests/report"),
 }  # fmt: skip
 

@@ -73,6 +73,14 @@ class Study:
             fcntl.flock(self.lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             raise UserError(f"sweep {self.name} is running already; take another --name") from None
+        try:
+            self._open()
+        except BaseException:
+            self.lock.close()
+            raise
+        return self
+
+    def _open(self) -> None:
         optuna.logging.set_verbosity(optuna.logging.WARNING)
         warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
         backend = JournalFileBackend(str(self.folder / "study.log"), Held())
@@ -86,7 +94,6 @@ class Study:
         self._same()
         for trial in self.study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)):
             self.study.tell(trial.number, state=TrialState.FAIL)
-        return self
 
     def __exit__(self, *_: object) -> None:
         self.lock.close()

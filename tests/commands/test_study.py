@@ -1,0 +1,233 @@
+"""A sweep's record and what is told of it: order, counts, what may not change, what a kill leaves."""
+
+from __future__ import annotations
+
+import io
+import json
+import math
+
+import pytest
+from optuna.trial import TrialState
+from rich.console import Console
+
+from replica.commands.sweep import sweep as sweeping
+from replica.commands.sweep.space import parse
+from replica.commands.sweep.study import TRIALS, Study
+from replica.commands.sweep.trial import Request, status
+from replica.commands.sweep.trials import WAITING, Trials
+from replica.commands.sweep.workspace import Snapshot
+from replica.common.errors import UserError
+
+VARIANT = "mnist_5k_mlp"
+RATE = ["learning_rate=log(0.001,1)"]
+STATE = Snapshot("a" * 40, "b" * 40)
+
+
+def study(folder, settings=RATE, sampler="random", seed=0, prune=False):
+    return Study(folder / "s", parse(settings, VARIANT), sampler, seed, prune)
+
+
+def fill(opened, *values):
+    """A trial for each value: a number completes it, else it is pruned, failed with that log, or cut short."""
+    for number, value in enumerate(values, start=1):
+        attempt = opened.ask(number, 1)
+        if isinstance(value, float):
+            opened.complete(attempt, value, {1: value}, 1.26)
+        elif value == "pruned":
+            opened.prune(attempt)
+        else:
+            opened.fail(attempt, value)
+
+
+def said(call, width=100, **options):
+    console = Console(file=io.StringIO(), width=width, **options)
+    call(console)
+    return console.file.getvalue()
+
+
+def trials(opened, root, count, nodes=None, jobs=2):
+    return Trials(root, "", {}, opened, STATE, count, jobs, Console(file=io.StringIO()), nodes or {})
+
+
+def test_the_highest_comes_first_and_of_equals_the_first_drawn(tmp_path):
+    with study(tmp_path) as opened:
+        fill(opened, 0.5, 0.9, 0.0, 0.9, "pruned", tmp_path / "log", None, -0.1)
+        assert [trial.user_attrs["number"] for trial in opened.ranked()] == [2, 4, 1, 3, 8]
+        assert list(opened.ended()) == [1, 2, 3, 4, 5, 6, 8], "what was cut short runs again"
+        assert opened.ended()[6].user_attrs["log"] == str(tmp_path / "log")
+        assert opened.ended()[5].state == TrialState.PRUNED
+        assert opened.ended()[1].user_attrs["seconds"] == 1.3
+
+
+def test_as_many_trials_as_asked_for_and_of_a_grid_no_more_than_it_has(tmp_path):
+    with study(tmp_path) as opened:
+        assert [opened.count(asked) for asked in (None, 1, 500)] == [TRIALS, 1, 500]
+    with study(tmp_path / "grid", ["epochs=1,2,3"], "grid") as opened:
+        assert [opened.count(asked) for asked in (None, 2, 3, 500)] == [3, 2, 3, 3]
+
+
+def test_a_grid_s_trial_is_the_combination_of_its_number(tmp_path):
+    with study(tmp_path, ["epochs=1,2", "batch_size=int(8,16,8)"], "grid") as opened:
+        drawn = [list(opened.ask(number, 1).values.values()) for number in (4, 1, 3, 2)]
+    assert drawn == [[2, 16], [1, 8], [2, 8], [1, 16]]
+
+
+@pytest.mark.parametrize("sampler", ["random", "tpe"])
+def test_a_draw_depends_on_the_seed_and_the_number_alone(tmp_path, sampler):
+    def draws(name, numbers, seed=0):
+        with study(tmp_path / name, sampler=sampler, seed=seed) as opened:
+            attempts = [opened.ask(number, 1) for number in numbers]
+        assert [attempt.name for attempt in attempts] == [f"s-{number:03}" for number in numbers]
+        return {attempt.number: attempt.values for attempt in attempts}
+
+    assert draws("a", (1, 2, 3)) == draws("b", (3, 1, 2))
+    assert draws("a", (5,))[5] != draws("c", (5,), seed=1)[5]
+    assert len({str(values) for values in draws("d", range(1, 9)).values()}) == 8
+
+
+@pytest.mark.parametrize(
+    ("changed", "words"),
+    [
+        ({"settings": ["learning_rate=log(0.002,1)"]}, "space learning_rate=log(0.001,1), now it is learning_rate=log"),
+        ({"sampler": "tpe"}, "sampler random, now it is tpe"),
+        ({"seed": 1}, "seed 0, now it is 1"),
+        ({"prune": True}, "prune False, now it is True"),
+    ],
+)
+def test_what_a_sweep_was_begun_with_may_not_change(tmp_path, changed, words):
+    with study(tmp_path):
+        pass
+    with study(tmp_path, **changed):
+        pass  # nothing had been drawn yet
+    folder = tmp_path / "drawn"
+    with study(folder) as opened:
+        fill(opened, 0.5)
+    with pytest.raises(UserError) as refused, study(folder, **changed):
+        pass
+    assert f"sweep s was begun with {words}" in str(refused.value)
+    assert f"take another --name, or delete {folder / 's'} to begin anew" in str(refused.value)
+    with study(folder) as opened:
+        assert len(opened.ranked()) == 1
+
+
+def test_one_at_a_time_and_what_a_killed_one_left_running_has_failed(tmp_path):
+    with study(tmp_path) as opened:
+        opened.ask(1, 1)
+        with pytest.raises(UserError, match="sweep s is running already; take another --name"), study(tmp_path):
+            pass
+    with study(tmp_path) as opened:
+        (trial,) = opened.study.get_trials()
+        assert trial.state == TrialState.FAIL
+        assert opened.ended() == {}
+
+
+def test_the_files_that_trials_start_from_are_remembered(tmp_path):
+    with study(tmp_path) as opened:
+        assert opened.snapshot is None
+        opened.snapshot = STATE
+    with study(tmp_path) as opened:
+        assert opened.snapshot == STATE
+        assert opened.snapshot.base == STATE.base
+
+
+def test_below_the_median_of_the_others_at_the_same_epoch_is_hopeless_if_asked_for(tmp_path):
+    for prune in (True, False):
+        with study(tmp_path / str(prune), prune=prune) as opened:
+            for number in range(1, 7):
+                value = 0.1 * number
+                opened.complete(opened.ask(number, 1), value, dict.fromkeys((1, 2, 3), value), 1.0)
+            poor, good = opened.ask(7, 1), opened.ask(8, 1)
+            assert opened.hopeless(poor, 1, 0.2) == prune
+            assert opened.hopeless(poor, 1, 0.9) == prune, "an epoch has one value"
+            assert not opened.hopeless(good, 1, 0.5)
+            opened.complete(good, 0.8, {1: 0.7, 2: 0.8}, 1.0)
+            kept = opened.study.get_trials()[good.trial.number].intermediate_values
+            assert kept == {1: 0.5, 2: 0.8}
+
+
+def test_the_five_best_and_every_failure_with_its_log_are_told(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    log = tmp_path / ("a_long_folder/" * 9) / "s-001.log"
+    with study(tmp_path, [*RATE, "epochs=3"]) as opened:
+        assert said(lambda console: sweeping.tell(console, opened, STATE)) == ""
+        fill(opened, log, *(0.1 * number for number in range(2, 9)))
+        text = said(lambda console: sweeping.tell(console, opened, STATE), width=80)
+        rates = {n: f"{t.params[f'variants.{VARIANT}.learning_rate']:.4g}" for n, t in opened.ended().items()}
+    first, *lines = text.splitlines()
+    assert first == f"failed: s-001, its log: {'a_long_folder/' * 9}s-001.log", "on one line, to be copied"
+    assert lines[0].strip() == "s: the best of 7 by validation accuracy"
+    assert "epochs" not in text, "the same for all"
+    rows = [line.replace("│", " ").split() for line in lines if " s-0" in line]
+    assert [row[:2] for row in rows] == [[f"s-00{n}", f"{0.1 * n:.4f}"] for n in (8, 7, 6, 5, 4)]
+    for number, row in zip((8, 7, 6, 5, 4), rows, strict=True):
+        assert math.isclose(float(row[2]), float(rates[number]), rel_tol=1e-3)
+
+
+def test_how_far_a_sweep_is_in_a_line(tmp_path):
+    with study(tmp_path) as opened:
+        fresh = trials(opened, tmp_path, 5)
+        assert fresh.left == [1, 2, 3, 4, 5]
+        assert fresh.summary() == "0 of 5 trials done"
+        fill(opened, 0.25, 0.75, tmp_path / "log", None)
+        later = trials(opened, tmp_path, 6)
+        assert later.left == [4, 5, 6], "what was cut short runs again, what failed of its own does not"
+        assert later.seconds == [1.3, 1.3]
+        later.seconds = [30.0, 10.0]
+        assert later.summary() == "3 of 6 trials done, best so far 0.7500 (s-002), about 30.0 s left"
+        later.stop.note(2)
+        assert later.summary() == (
+            "3 of 6 trials done, best so far 0.7500 (s-002), stopping; Ctrl-C again kills what runs"
+        )
+        done = trials(opened, tmp_path, 3)
+        assert done.summary() == "3 of 3 trials done, best so far 0.7500 (s-002)"
+
+
+def test_a_trial_that_waits_for_a_node_needs_little_memory(tmp_path):
+    with study(tmp_path) as opened:
+        here, there = (trials(opened, tmp_path, 1, nodes) for nodes in ({}, {"scheduler": "tcp://x", "remote": ""}))
+    assert here.needs["memory"] > WAITING == there.needs["memory"]
+
+
+@pytest.mark.parametrize(
+    ("said", "code"),
+    [("exited with -9", 137), ("exited with 143", 143), ("exited with 128", 1), ("exited with 2", 1), ("broke", 1)],
+)
+def test_a_trial_ends_as_a_shell_would_say_its_command_did(said, code):
+    error = RuntimeError("failed")
+    error.__cause__ = RuntimeError(f"failed to run: python -m stages.train x, {said}")
+    assert status(error) == code
+    assert status(RuntimeError("exited with -9")) == 1
+
+
+def test_a_request_travels_as_words():
+    request = Request("r", "f", "b", "t", "n", VARIANT, "d", "c", 1, {"epochs": 3})
+    *_, module, words = request.command()
+    assert module == "replica.commands.sweep.trial"
+    assert Request(**json.loads(words)) == request
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"trials": 0}, "--trials 0: at least 1"),
+        ({"jobs": 0}, "--jobs 0: at least 1"),
+        ({"seed": -1}, "--seed -1: at least 0"),
+        ({"sampler": "gird"}, "did you mean grid?"),
+        *(
+            ({"name": name}, f"--name {name!r}: allowed: letters")
+            for name in ("-a", "a..b", "a/b", "a.", "a.lock", "a b")
+        ),
+    ],
+)
+def test_an_option_that_can_mean_nothing_is_refused_before_anything_is_read(tmp_path, monkeypatch, options, words):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(UserError) as refused:
+        sweeping.sweep(VARIANT, RATE, **options)
+    assert words in str(refused.value)
+
+
+def test_least_numbers_and_plain_names_pass_that_check(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for options in ({"trials": 1, "jobs": 1, "seed": 0}, {"name": "a-b.c_1"}):
+        with pytest.raises(UserError, match=r"params\.yaml"):  # the next thing that is looked at
+            sweeping.sweep(VARIANT, RATE, **options)
