@@ -46,7 +46,8 @@ ROOMS = {
     "repro": (
         "replica/commands/repro",
         "tests/commands/test_needs.py tests/commands/test_display.py tests/commands/test_plan.py"
-        " tests/commands/test_checked.py tests/commands/test_lockfile.py tests/commands/test_repro.py",
+        " tests/commands/test_workers.py tests/commands/test_checked.py tests/commands/test_lockfile.py"
+        " tests/commands/test_repro.py",
     ),
     "sweep": (
         "replica/commands/sweep",

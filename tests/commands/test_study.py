@@ -190,7 +190,14 @@ def test_a_trial_that_waits_for_a_node_needs_little_memory(tmp_path):
 
 @pytest.mark.parametrize(
     ("said", "code"),
-    [("exited with -9", 137), ("exited with 143", 143), ("exited with 128", 1), ("exited with 2", 1), ("broke", 1)],
+    [
+        ("exited with -9", 137),
+        ("exited with -1", 129),
+        ("exited with 129", 129),
+        ("exited with 128", 1),
+        ("exited with 2", 1),
+        ("broke", 1),
+    ],
 )
 def test_a_trial_ends_as_a_shell_would_say_its_command_did(said, code):
     error = RuntimeError("failed")

@@ -1,0 +1,167 @@
+"""What runs a stage's commands and tells them to stop, without DVC: what they get, how they end, what signals mean."""
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+import sys
+import threading
+
+import pytest
+from distributed.system import MEMORY_LIMIT
+
+from replica.commands.repro import command, contexts, workers
+from replica.commands.repro.workers import GRACE, Stop, Workers
+from replica.common import processes
+
+ENVIRONMENT = {"PATH": os.environ["PATH"], "MINE": "here"}
+
+
+def execute(tmp_path, *commands, run="a run", cwd=None):
+    ended = command.execute(run, list(commands), str(cwd or tmp_path), ENVIRONMENT, str(tmp_path / "log"))
+    return ended, (tmp_path / "log").read_text()
+
+
+def test_commands_run_in_turn_until_one_fails(tmp_path):
+    assert execute(tmp_path) == ((0, 0, pytest.approx(0, abs=1), 0.0), "")
+    ended, log = execute(tmp_path, "echo one", ["echo", "two; $HOME"], "echo three >&2; exit 7", "echo four")
+    assert (ended.command, ended.status) == (2, 7)
+    assert log == "one\ntwo; $HOME\nthree\n"
+    ended, log = execute(tmp_path, "echo again", "sleep 0.3")
+    assert (ended.command, ended.status) == (1, 0)
+    assert 0.3 < ended.seconds < 10
+    assert log == "again\n"
+    assert execute(tmp_path, "kill -9 $$")[0].status == -signal.SIGKILL
+
+
+def test_a_command_gets_a_group_of_its_own_no_input_and_what_it_must_end_with(tmp_path):
+    (tmp_path / "below").mkdir()
+    python = (
+        "import os, sys; print(os.getcwd(), os.environ['MINE'], os.environ[sys.argv[1]],"
+        " os.getsid(0) == os.getpid(), repr(sys.stdin.read()))"
+    )
+    words = [sys.executable, "-c", python, processes.PARENT]
+    ended, log = execute(tmp_path, words, cwd=tmp_path / "below")
+    assert ended.status == 0
+    assert log == f"{tmp_path / 'below'} here {os.getpid()} True ''\n"
+
+
+def test_the_most_memory_of_all_commands_is_told_in_mib(tmp_path):
+    def python(code):
+        return [sys.executable, "-c", code]
+
+    little = execute(tmp_path, python("pass"))[0].memory
+    much = execute(tmp_path, python("b'1' * (600 << 20)"), python("pass"))[0].memory
+    assert 600 < much < 600 + little + 50
+
+
+def test_a_run_that_was_stopped_starts_nothing_more_and_others_do(tmp_path):
+    began = threading.Event()
+
+    def stop():
+        while not (tmp_path / "here").exists():
+            began.wait(0.01)
+        began.set()
+        command.stop("stopped")
+
+    thread = threading.Thread(target=stop)
+    thread.start()
+    script = "sleep 100 & echo $! > left; mv left here; wait"
+    ended, log = execute(tmp_path, script, "echo never", run="stopped")
+    thread.join()
+    assert began.is_set()
+    assert (ended.command, ended.status, log) == (0, -signal.SIGINT, "")
+    with pytest.raises(ProcessLookupError):
+        for _ in range(100):
+            os.kill(int((tmp_path / "here").read_text()), 0)
+            threading.Event().wait(0.05)
+    assert command.stopped("stopped")
+    assert not command.stopped("other")
+    ended, log = execute(tmp_path, "echo never", run="stopped")
+    assert (ended.command, ended.status, ended.memory, log) == (0, -signal.SIGINT, 0.0, "")
+    assert execute(tmp_path, "echo other", run="other")[1] == "other\n"
+    command.stop("nothing ran")
+    assert command.stopped("nothing ran")
+
+
+def test_a_command_is_asked_first_and_killed_when_late_or_asked_for_twice(monkeypatch):
+    now = [100.0]
+    monkeypatch.setattr(workers.time, "monotonic", lambda: now[0])
+    stop = Stop()
+    assert not stop
+    stop.note(signal.SIGTERM)
+    assert stop
+    assert (stop.number, stop.status) == (signal.SIGINT, 143)
+    now[0] += GRACE
+    assert stop.number == signal.SIGINT
+    now[0] += 0.1
+    assert stop.number == signal.SIGKILL
+    now[0] = 100.0
+    stop.note(signal.SIGINT)
+    assert (stop.number, stop.status) == (signal.SIGKILL, 143)
+    assert stop.since == 100.0
+
+
+def test_signals_are_noted_within_the_block_alone_and_what_is_ignored_stays_so():
+    numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+    before = [signal.getsignal(number) for number in numbers]
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        for number in numbers[:2]:
+            with Stop() as stop:
+                assert signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
+                os.kill(os.getpid(), number)
+                os.kill(os.getpid(), signal.SIGHUP)
+            assert stop.signals == [number]
+        assert signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
+        assert [signal.getsignal(number) for number in numbers[:2]] == before[:2]
+    finally:
+        signal.signal(signal.SIGHUP, before[2])
+    with Stop() as stop:
+        os.kill(os.getpid(), signal.SIGHUP)
+    assert stop.status == 129
+
+
+def test_what_never_started_is_neither_stopped_nor_closed(tmp_path):
+    one = Workers(2, tmp_path)
+    one.stop(signal.SIGINT)
+    one.close()
+    assert "client" not in vars(one)
+    assert one.sent == {}
+    assert one.memory == MEMORY_LIMIT / 2**20
+    assert Workers(2, tmp_path, 0.0).memory == 0.0
+    assert one.run != Workers(2, tmp_path).run
+
+
+def test_a_signal_is_sent_once_and_another_one_after_it(tmp_path, monkeypatch):
+    sent = []
+    one = Workers(2, tmp_path)
+
+    class Client:
+        def run(self, function, *words):
+            assert function is command.stop
+            sent.append(words)
+
+    vars(one)["client"] = Client()
+    for number, run in ((2, None), (2, None), (2, "trial"), (9, None), (9, "trial"), (9, "trial")):
+        one.stop(number, run)
+    assert sent == [(one.run, 2), ("trial", 2), (one.run, 9), ("trial", 9)]
+
+
+def test_what_is_replaced_let_go_or_quiet_is_so_within_the_block_alone():
+    class Thing:
+        name = "before"
+
+    mutex, log = threading.Lock(), logging.getLogger("dvc")
+    mutex.acquire()
+    level = log.level
+    for wrong in (False, True):
+        try:
+            with contexts.replaced(Thing, "name", "within"), contexts.let_go(mutex), contexts.quiet():
+                assert (Thing.name, mutex.locked(), log.level) == ("within", False, logging.WARNING)
+                if wrong:
+                    raise KeyError
+        except KeyError:
+            assert wrong
+        assert (Thing.name, mutex.locked(), log.level) == ("before", True, level)
