@@ -5,16 +5,21 @@ from __future__ import annotations
 import io
 import json
 import math
+from concurrent.futures import Future
 
 import pytest
+from distributed import Client, LocalCluster
 from optuna.trial import TrialState
 from rich.console import Console
 
+from replica.commands.cluster import security
+from replica.commands.repro.command import Ended
+from replica.commands.repro.workers import LOOPBACK
 from replica.commands.sweep import sweep as sweeping
 from replica.commands.sweep.space import parse
 from replica.commands.sweep.study import TRIALS, Study
 from replica.commands.sweep.trial import Request, status
-from replica.commands.sweep.trials import WAITING, Trials
+from replica.commands.sweep.trials import WAITING, RunningTrial, Trials
 from replica.commands.sweep.workspace import Snapshot
 from replica.common.errors import UserError
 
@@ -186,6 +191,111 @@ def test_a_trial_that_waits_for_a_node_needs_little_memory(tmp_path):
     with study(tmp_path) as opened:
         here, there = (trials(opened, tmp_path, 1, nodes) for nodes in ({}, {"scheduler": "tcp://x", "remote": ""}))
     assert here.needs["memory"] > WAITING == there.needs["memory"]
+
+
+def running(opened, folder, number, seeds=(0,), status=0):
+    """A trial whose command has ended so, in a clone of its own."""
+    future = Future()
+    future.set_result(Ended(0, status, 1.0))
+    log = folder / f"{number}.log"
+    log.write_text("epoch 1\nno such layer\n")
+    (folder / str(number)).mkdir()
+    return RunningTrial(opened.ask(number, 1), f"trial {number}", folder / str(number), log, list(seeds), future)
+
+
+def history(trial, seed, *accuracies):
+    rows = [f"{epoch},{value},accuracy,validation" for epoch, value in enumerate(accuracies, 1)]
+    folder = trial.folder / f"clone/models/{VARIANT}/seed-{seed}"
+    folder.mkdir(parents=True)
+    (folder / "history.csv").write_text("\n".join(["epoch,value,metric,data", "9,0.99,accuracy,training", *rows]))
+
+
+def test_how_a_trial_ended_is_recorded_and_told(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with study(tmp_path) as opened:
+        made = trials(opened, tmp_path, 7)
+        ends = [running(opened, tmp_path, n, (0, 1), status) for n, status in enumerate((0, 0, 2, -9, 137, 1, 1), 1)]
+        history(ends[0], 0, 0.1, 0.5)
+        history(ends[0], 1, 0.2, 0.4)
+        history(ends[1], 0, 0.1, 0.5)
+        history(ends[1], 1, 0.2, math.nan)
+        ends[5].hopeless = True
+        for each in ends:
+            if each is ends[-1]:
+                made.stop.note(2)
+            made._end(each)
+        states = [trial.state.name for trial in opened.study.get_trials()]
+        value = opened.ranked()[0]
+        left = [number for number in range(1, 8) if number not in opened.ended()]
+    assert states == ["COMPLETE", "FAIL", "FAIL", "FAIL", "FAIL", "PRUNED", "FAIL"]
+    assert value.value == pytest.approx(0.45)
+    assert value.intermediate_values == {1: 0.1, 2: 0.5}, "the first seed's, which others are held against"
+    assert left == [4, 5, 7], "what a signal or the user ended runs again"
+    assert len(made.seconds) == 1
+    words = [line.partition("  [")[0] for line in made.console.file.getvalue().splitlines()]
+    assert words[0].startswith("trial 1 | validation accuracy 0.4500 in ")
+    assert words[1:5] == [
+        "trial 2 | failed: no such layer  (2.log)",
+        "trial 3 | failed: no such layer  (3.log)",
+        "trial 4 | killed; the same command runs it again  (4.log)",
+        "trial 5 | killed; the same command runs it again  (5.log)",
+    ]
+    assert words[5].startswith("trial 6 | pruned after ")
+    assert words[6] == "trial 7 | stopped"
+    assert not any(each.folder.exists() for each in ends)
+
+
+def test_a_trial_is_given_up_by_its_first_seed_while_that_one_trains(tmp_path):
+    with study(tmp_path, prune=True) as opened:
+        for number in range(1, 7):
+            opened.complete(opened.ask(number, 1), 0.5, {1: 0.5, 2: 0.5}, 1.0)
+        made, trial = trials(opened, tmp_path, 7), running(opened, tmp_path, 7, (3, 4))
+        file = trial.folder / "clone/live" / VARIANT / "metrics.json"
+        assert not made._hopeless(trial), "nothing is written yet"
+        file.parent.mkdir(parents=True)
+
+        def told(**seeds):
+            entries = {name: {"validation": {"accuracy": value}} for name, value in seeds.items()}
+            return json.dumps({**{name.replace("_", "-"): entry for name, entry in entries.items()}, "step": 2})
+
+        for text in ("{", json.dumps({"step": 2}), json.dumps({"seed-3": {}, "step": 2})):
+            file.write_text(text)
+            assert not made._hopeless(trial)
+        for text in (told(seed_3=0.1, seed_4=0.1), told(seed_4=0.1)):
+            file.write_text(text)
+            assert not made._hopeless(trial)
+        file.write_text(told(seed_3=0.1))
+        assert made._hopeless(trial)
+        made.stop.note(2)
+        assert not made._hopeless(trial), "the user stops it"
+
+
+@pytest.mark.parametrize("secure", [False, True])
+def test_a_trial_is_told_of_a_cluster_by_a_file_that_is_the_user_s_alone(tmp_path, secure):
+    with sweeping.nodes(None, tmp_path, None) as found:
+        assert found == ({}, 0)
+    certificate = security.temporary() if secure else None
+    options = {"dashboard_address": LOOPBACK, "worker_dashboard_address": LOOPBACK, "host": "127.0.0.1"}
+    options |= {"n_workers": 2, "threads_per_worker": 3, "processes": False, "local_directory": str(tmp_path / "dask")}
+    protocol = "tls" if secure else "tcp"
+    (tmp_path / "certificate").write_text("of another run")
+    with (
+        LocalCluster(security=certificate, protocol=f"{protocol}://", **options) as cluster,
+        Client(cluster) as other,
+    ):
+        other.wait_for_workers(2, 20)
+        with sweeping.nodes(Client(cluster), tmp_path, "lab") as (told, threads):
+            pass
+        assert threads == 6
+        assert told["scheduler"] == cluster.scheduler_address
+        assert told["scheduler"].startswith(f"{protocol}://")
+        assert told["remote"] == "lab"
+        assert ("certificate" in told) == secure
+        if secure:
+            file = tmp_path / "certificate"
+            assert told["certificate"] == str(file)
+            assert file.stat().st_mode & 0o777 == 0o600
+            assert file.read_text() == security.written(certificate)
 
 
 @pytest.mark.parametrize(
