@@ -81,6 +81,18 @@ def test_hdf5_says_its_reason_in_words_alone():
     assert errors.told(ValueError("errno = 28")) is None
 
 
+def test_names_are_listed_all_up_to_a_number_and_of_more_the_nearest():
+    names = [f"name_{number:02}" for number in range(30)]
+    assert errors.listed("x", names) == ", ".join(names)
+    assert errors.listed("x", names[:2]) == "name_00, name_01"
+    assert errors.listed("x", []) == "none"
+    more = [*names, "mnist_cnn"]
+    text = errors.listed("mnist_cn", more)
+    assert text.startswith("mnist_cnn, ")
+    assert text.endswith(" and 26 others")
+    assert errors.listed("mnist_cn", more, most=1, shown=1) == "mnist_cnn and 30 others"
+
+
 SLEEPS = "say(); time.sleep(60)"
 SWALLOWS = f"try:\n        {SLEEPS}\n    except BaseException:\n        pass"
 SAY = "said = ['here']\ndef say():\n    if said: print(said.pop(), flush=True)"

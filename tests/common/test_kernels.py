@@ -117,5 +117,19 @@ def test_the_cpu_is_what_linux_says_it_is():
     assert set(cpu.flags) == set(kernels.FLAGS) & set(said["flags"].split())
 
 
+LINUX = {  # arch/x86/include/asm/cpufeatures.h: a word of 32 flags, and which of them
+    "fma": (4, 12), "movbe": (4, 22), "avx": (4, 28), "f16c": (4, 29),
+    "avx2": (9, 5), "bmi2": (9, 8), "avx512f": (9, 16), "avx512vl": (9, 31),
+    "avx_vnni": (12, 4), "avx512_bf16": (12, 5),
+    "avx512_vnni": (16, 11),
+    "amx_bf16": (18, 22), "avx512_fp16": (18, 23), "amx_tile": (18, 24),
+}  # fmt: skip
+WORDS = {4: (1, 0, 2), 9: (7, 0, 1), 12: (7, 1, 0), 16: (7, 0, 2), 18: (7, 0, 3)}  # leaf, subleaf and register of each
+
+
+def test_flags_that_this_cpu_may_lack_have_linux_s_bits_too():
+    assert {name: (*WORDS[word], bit) for name, (word, bit) in LINUX.items()} == kernels.FLAGS
+
+
 def made_up(flags: tuple[str, ...]) -> kernels.Cpu:
     return kernels.Cpu("Made up", "Maker", 6, 1, flags, emulated=False)
