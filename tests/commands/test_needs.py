@@ -8,8 +8,6 @@ import pytest
 
 from replica.commands.repro.estimates import SHORT, Estimates
 from replica.commands.repro.needs import SAFE, Needs
-from replica.commands.sweep.overrides import assign, overridden
-from replica.common.errors import UserError
 
 
 def test_a_stage_needs_what_it_did_else_the_most_of_its_kind_else_what_is_safe(tmp_path):
@@ -53,15 +51,3 @@ def test_estimates_keep_what_other_runs_measured(tmp_path):
         Estimates(tmp_path, own).record(measured)
     assert json.loads(own.read_text()) == {"train@a": 1.235, "report": 3.0}
     assert Estimates(tmp_path, own).of(["train@b"]) == {"train@b": 1.235}
-
-
-def test_an_override_makes_its_way_and_changes_one_variant_alone():
-    declared = {"variants": {"a": {"optimizer": {"Adam": {}}, "epochs": 1}, "b": {"epochs": 2}}, "training": {"x": 1}}
-    changed = overridden(declared, "a", {"variants.a.optimizer.Adam.beta_1": 0.5, "variants.a.data.new": 3})
-    assert changed["variants"]["a"] == {"optimizer": {"Adam": {"beta_1": 0.5}}, "epochs": 1, "data": {"new": 3}}
-    assert changed["variants"]["b"] is declared["variants"]["b"] and changed["training"] == {"x": 1}
-    assert declared["variants"]["a"] == {"optimizer": {"Adam": {}}, "epochs": 1}, "what is declared is left alone"
-    with pytest.raises(UserError, match=r"^a\.b: is 3, with nothing below it to set; set it as a whole$"):
-        assign({"a": {"b": 3}}, "a.b.c", 1)
-    with pytest.raises(UserError, match="no 'c'"):
-        overridden(declared, "c", {})

@@ -148,3 +148,5 @@ def test_overrides_are_set_beside_what_was_there_and_in_nothing_else():
     assert str(refused.value) == (
         f"variants.{VARIANT}.data.dataset: is 'mnist_5k', with nothing below it to set; set it as a whole"
     )
+    with pytest.raises(UserError, match="no 'absent'"):
+        overridden(declared, "absent", {})
