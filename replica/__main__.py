@@ -515,16 +515,21 @@ def check_all(declared: dict[str, Any]) -> None:
         dataset.check_own(declared)
 
 
+def plain(line: str) -> str:
+    """A line whose characters a terminal shows, and neither obeys nor hides: the others as Python writes them."""
+    return "".join(each if each.isprintable() else ascii(each)[1:-1] for each in line)
+
+
 def main() -> None:
     """Run a command; a user's mistake is one line a mistake, and exit status 1."""
     try:
         app()
     except UserError as error:
-        sys.exit("\n".join(f"error: {line}" for line in str(error).splitlines()))
+        sys.exit("\n".join(f"error: {plain(line)}" for line in str(error).split("\n")))
     except Exception as error:
         if (line := told(error)) is None:
             raise
-        sys.exit(f"error: {line}")
+        sys.exit(f"error: {plain(line)}")
 
 
 if __name__ == "__main__":

@@ -141,6 +141,8 @@ def check_entry(
                 raise UserError(f"{place}.layers: got {number!r}; allowed: a layer's number in quotes, such as '0'")
 
     whole = stated_as(parameters, section, name, drawn)
+    if whole.get("optimizer") is None:
+        raise UserError(f"{where}.optimizer: missing; such as optimizer: {{SGD: {{learning_rate: 0.01}}}}")
     said = {key: where if key in entry else f"networks.{own.network}" for key in ("layers", "loss", "optimizer")}
     try:
         settled = trial(parameters, name, drawn) if section == "searches" else variant(parameters, name)

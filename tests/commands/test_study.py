@@ -54,6 +54,16 @@ def trials(opened, root, count, nodes=None, jobs=2):
     return Trials(root, "", {}, opened, STATE, count, jobs, Console(file=io.StringIO()), nodes or {})
 
 
+def running(opened, folder, number, seeds=(0,), status=0):
+    """A trial whose command has ended so, in a clone of its own."""
+    future = Future()
+    future.set_result(Ended(0, status, 1.0))
+    log = folder / f"{number}.log"
+    log.write_text("epoch 1\nno such layer\n")
+    (folder / str(number)).mkdir()
+    return RunningTrial(opened.ask(number, 1), f"trial {number}", folder / str(number), log, list(seeds), future)
+
+
 def test_the_highest_comes_first_and_of_equals_the_first_drawn(tmp_path):
     with study(tmp_path) as opened:
         fill(opened, 0.5, 0.9, 0.0, 0.9, "pruned", tmp_path / "log", None, -0.1)
@@ -183,6 +193,12 @@ def test_how_far_a_sweep_is_in_a_line(tmp_path):
         assert later.summary() == (
             "3 of 6 trials done, best so far 0.7500 (s-002), stopping; Ctrl-C again kills what runs"
         )
+        begun = trials(opened, tmp_path, 6)
+        begun.seconds, begun.active = [30.0, 10.0], [running(opened, tmp_path, begun.left.pop(0))]
+        begun.active[0].began -= 15.0
+        assert begun.summary() == "3 of 6 trials done, best so far 0.7500 (s-002), about 22.5 s left"
+        begun.active[0].began -= 100.0
+        assert begun.summary().endswith(", about 20.0 s left"), "one that is late takes no time from the others'"
         done = trials(opened, tmp_path, 3)
         assert done.summary() == "3 of 3 trials done, best so far 0.7500 (s-002)"
 
@@ -191,16 +207,6 @@ def test_a_trial_that_waits_for_a_node_needs_little_memory(tmp_path):
     with study(tmp_path) as opened:
         here, there = (trials(opened, tmp_path, 1, nodes) for nodes in ({}, {"scheduler": "tcp://x", "remote": ""}))
     assert here.needs["memory"] > WAITING == there.needs["memory"]
-
-
-def running(opened, folder, number, seeds=(0,), status=0):
-    """A trial whose command has ended so, in a clone of its own."""
-    future = Future()
-    future.set_result(Ended(0, status, 1.0))
-    log = folder / f"{number}.log"
-    log.write_text("epoch 1\nno such layer\n")
-    (folder / str(number)).mkdir()
-    return RunningTrial(opened.ask(number, 1), f"trial {number}", folder / str(number), log, list(seeds), future)
 
 
 def history(trial, seed, *accuracies):

@@ -303,6 +303,28 @@ def test_nonsense_anywhere_is_refused_in_words_or_taken(one):
     assert refused > 800
 
 
+def test_a_key_that_is_taken_away_is_missed_in_words_or_not_needed(one):
+    needless = []
+    for path in paths({section: one[section] for section in ("training", "networks", "variants")}):
+        without = copy.deepcopy(one)
+        inner = without
+        for key in path[:-1]:
+            inner = inner[key]
+        del inner[path[-1]]
+        try:
+            check.check(without)
+            needless.append(path)
+        except UserError as error:
+            assert str(error)
+    assert ("variants", "mnist_mlp", "epochs") not in needless
+    lacking = copy.deepcopy(one)
+    for place in (lacking["networks"]["mlp"], lacking["variants"]["mnist_mlp"]):
+        for key in ("optimizer", "learning_rate"):
+            place.pop(key, None)
+    with pytest.raises(UserError, match=r"^variants\.mnist_mlp\.optimizer: missing; such as optimizer: {SGD: "):
+        check.check(lacking)
+
+
 def test_mistakes_in_two_entries_are_two_lines(declared):
     wrong = copy.deepcopy(declared)
     wrong["variants"]["mnist_mlp"]["epochs"] = 0
@@ -319,18 +341,34 @@ def test_a_mistake_in_a_network_is_one_line_however_many_variants_use_it(declare
     assert len(str(refused.value).splitlines()) == 1
 
 
-def test_the_command_refuses_without_a_traceback(tmp_path):
+@pytest.mark.parametrize(
+    ("text", "spoiled", "words"),
+    [
+        ("data: {dataset: mnist,", "data: {dataset: m,", "variants.mnist_mlp.data.dataset: got 'm'"),
+        # what a terminal would obey, and what it would not show
+        (
+            "data: {dataset: mnist,",
+            'data: {"\\e[2J\\u202e": 1, dataset: mnist,',
+            "mnist_mlp.data.\\x1b[2J\\u202e: unknown key",
+        ),
+        ("data: {dataset: mnist,", "data: {data\ufeffset: mnist,", "mnist_mlp.data.data\\ufeffset: unknown key"),
+    ],
+)
+def test_the_command_refuses_without_a_traceback(tmp_path, text, spoiled, words):
     for file in ROOT.glob("*.yaml"):
         shutil.copy(file, tmp_path)
-    text = (tmp_path / "params.yaml").read_text()
-    wrong = text.replace("  mnist_mlp:\n    data: {dataset: mnist,", "  mnist_mlp:\n    data: {dataset: m,")
-    assert wrong != text
+    whole = (tmp_path / "params.yaml").read_text()
+    wrong = whole.replace(f"  mnist_mlp:\n    {text}", f"  mnist_mlp:\n    {spoiled}")
+    assert wrong != whole
     (tmp_path / "params.yaml").write_text(wrong)
     got = subprocess.run(
         [sys.executable, "-m", "replica", "check"],
         cwd=tmp_path, env={"PYTHONPATH": str(ROOT), "PATH": ""}, capture_output=True, text=True, check=False,
     )  # fmt: skip
     assert got.returncode == 1
-    assert got.stderr.startswith("error: variants.mnist_mlp.data.dataset: got 'm'")
-    assert len(got.stderr.splitlines()) == 1
+    first, *others = got.stderr.splitlines()
+    assert first.startswith("error: ")
+    assert words in first
+    assert first.isprintable()
+    assert not others or "missing" in others[0]
     assert got.stdout == ""
