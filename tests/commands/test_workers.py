@@ -105,22 +105,21 @@ def test_a_command_is_asked_first_and_killed_when_late_or_asked_for_twice(monkey
 
 def test_signals_are_noted_within_the_block_alone_and_what_is_ignored_stays_so():
     numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-    before = [signal.getsignal(number) for number in numbers]
-    signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    before = {number: signal.getsignal(number) for number in numbers}
     try:
-        for number in numbers[:2]:
+        for ignored in (None, *numbers):  # nohup, for one, has its commands ignore a signal
+            handlers = {number: signal.SIG_IGN if number == ignored else signal.SIG_DFL for number in numbers}
+            for number, handler in handlers.items():
+                signal.signal(number, handler)
             with Stop() as stop:
-                assert signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
-                os.kill(os.getpid(), number)
-                os.kill(os.getpid(), signal.SIGHUP)
-            assert stop.signals == [number]
-        assert signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
-        assert [signal.getsignal(number) for number in numbers[:2]] == before[:2]
+                for number in numbers:
+                    os.kill(os.getpid(), number)
+            assert stop.signals == [number for number in numbers if number != ignored]
+            assert stop.status == 128 + stop.signals[0]
+            assert {number: signal.getsignal(number) for number in numbers} == handlers
     finally:
-        signal.signal(signal.SIGHUP, before[2])
-    with Stop() as stop:
-        os.kill(os.getpid(), signal.SIGHUP)
-    assert stop.status == 129
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def test_what_never_started_is_neither_stopped_nor_closed(tmp_path):
