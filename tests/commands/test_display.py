@@ -92,6 +92,26 @@ def test_a_terminal_has_one_live_table_and_a_line_for_what_has_ended(tmp_path):
     assert "train@a | done in 3.0 s\n" in said and "train@a | started" not in said and "train@a | epoch" not in said
 
 
+def test_a_stage_is_a_line_however_narrow_the_terminal_and_its_log_s_line_gives_way_first(tmp_path):
+    (tmp_path / "log").write_text("epoch 1 of many, and [a line] that goes on and on\n")
+
+    def drawn(width):
+        text = io.StringIO()
+        display = Display(Console(file=io.StringIO(), force_terminal=True, width=width), lambda: "2 left")
+        display.started("train@a name", tmp_path / "log", 0.0)
+        display.started("evaluate@b", tmp_path / "none", 0.0)
+        display.refresh()
+        Console(file=text, width=width).print(display.live.get_renderable())
+        return text.getvalue().splitlines()
+
+    first, second, foot = drawn(40)
+    assert re.fullmatch(r". train@a name 0\.\d s epoch 1 of many, a…", first)
+    assert re.fullmatch(r". evaluate@b   0\.\d s\s*", second)
+    assert foot.strip() == "2 left"
+    assert "train@a name 0." in drawn(24)[0]
+    assert all(len(drawn(width)) == 3 for width in range(12, 41))
+
+
 OUTCOMES = {
     "train@b": Outcome("done", 4.0, 2.0, 311.6),
     "train@a": Outcome("failed", 1.0, 10.0, 99.0, "exited with 1"),

@@ -3,10 +3,12 @@
 from pathlib import Path
 
 import pytest
+from dvc.repo import Repo
 from dvc.utils.serialize import dumps_yaml, modify_yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from replica.commands.repro import lockfile
 from replica.commands.repro.lockfile import modify_whole
 from tests.conftest import ROOT
 
@@ -78,3 +80,25 @@ def test_what_does_not_change_keeps_its_digits(tmp_path):
             contents["stages"]["two"] = {"cmd": "b"}
         assert path.read_text().startswith(text) == kept
         assert path.read_text().endswith("  two:\n    cmd: b\n")
+
+
+def test_it_is_written_when_there_is_something_and_a_tenth_of_the_time_at_most(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "dvc.yaml").write_text("stages: {one: {cmd: 'true'}, two: {cmd: 'true'}}")
+    now = [100.0]
+    monkeypatch.setattr(lockfile.time, "monotonic", lambda: now[0])
+    with Repo.init(no_scm=True) as repo:
+        stages = [repo.stage.load_one(name=name) for name in ("one", "two")]
+        files = lockfile.Lockfiles(stages)
+        assert not files.due()
+        files.add(stages[1])
+        assert files.due()
+        file = files.files[stages[1].path]
+        monkeypatch.setattr(file, "dump_stages", lambda *_, **__: now.append(now.pop() + 2))  # two seconds
+        files.write()
+        assert not files.due(), "nothing is left"
+        files.add(stages[0])
+        now[0] += 19.9
+        assert not files.due()
+        now[0] += 0.1
+        assert files.due()
