@@ -123,8 +123,9 @@ def check_entry(
     require(f"{where}.network", own.network, parameters["networks"], "network")
     network = mapping(parameters, "networks", own.network, Network)
     validate(Network, network, f"networks.{own.network}")
-    if not network.get("layers") and not entry.get("layers"):
-        raise UserError(f"networks.{own.network}.layers: missing")
+    for key, such in (("layers", ""), ("optimizer", "; such as optimizer: {SGD: {learning_rate: 0.01}}")):
+        if not any(place.get(key) for place in (network, entry, drawn)):  # before its knobs are told to be unknown
+            raise UserError(f"networks.{own.network}.{key}: missing{such}")
     keys = {*Search.model_fields} if section == "searches" else set()
     asked = references(network) | references(entry)
     places = ((f"networks.{own.network}", network, Network), (where, entry, Entry), (f"{where}.space", drawn, Entry))
@@ -141,8 +142,6 @@ def check_entry(
                 raise UserError(f"{place}.layers: got {number!r}; allowed: a layer's number in quotes, such as '0'")
 
     whole = stated_as(parameters, section, name, drawn)
-    if whole.get("optimizer") is None:
-        raise UserError(f"{where}.optimizer: missing; such as optimizer: {{SGD: {{learning_rate: 0.01}}}}")
     said = {key: where if key in entry else f"networks.{own.network}" for key in ("layers", "loss", "optimizer")}
     try:
         settled = trial(parameters, name, drawn) if section == "searches" else variant(parameters, name)

@@ -318,11 +318,12 @@ def test_a_key_that_is_taken_away_is_missed_in_words_or_not_needed(one):
             assert str(error)
     assert ("variants", "mnist_mlp", "epochs") not in needless
     lacking = copy.deepcopy(one)
-    for place in (lacking["networks"]["mlp"], lacking["variants"]["mnist_mlp"]):
-        for key in ("optimizer", "learning_rate"):
-            place.pop(key, None)
-    with pytest.raises(UserError, match=r"^variants\.mnist_mlp\.optimizer: missing; such as optimizer: {SGD: "):
+    del lacking["networks"]["mlp"]["optimizer"]  # so that the variant's learning_rate is asked for by nothing
+    with pytest.raises(UserError, match=r"^networks\.mlp\.optimizer: missing; such as optimizer: {SGD: "):
         check.check(lacking)
+    lacking["variants"]["mnist_mlp"] |= {"optimizer": "Adam"}
+    del lacking["variants"]["mnist_mlp"]["learning_rate"]
+    check.check(lacking)
 
 
 def test_mistakes_in_two_entries_are_two_lines(declared):
