@@ -15,17 +15,15 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-import psutil
 import pytest
 from conftest import ROOT
 from dvc.cli import main
 from dvc.repo import Repo
 from rich.console import Console
 
-from replica.commands.repro import command, reproduce
+from replica.commands.repro import reproduce
 from replica.commands.repro.estimates import Estimates
 from replica.commands.repro.workers import Workers
 from replica.common.errors import UserError
@@ -340,22 +338,6 @@ def test_stopping_leaves_nothing_half_done(
     assert (root / "last.txt").read_text() == "last.txt\nwhole"
 
 
-def test_a_command_that_ends_well_after_being_told_to_stop_counts_as_stopped(tmp_path: Path) -> None:
-    ready = tmp_path / "ready"
-    trap = f"trap 'exit 0' INT; touch {ready}; while :; do sleep 0.05; done"
-    with ThreadPoolExecutor(1) as pool:
-        run = pool.submit(
-            command.execute, "polite", [["bash", "-c", trap]], str(tmp_path), dict(os.environ), str(tmp_path / "log")
-        )
-        until = time.time() + 20
-        while not ready.exists():
-            assert time.time() < until
-            time.sleep(0.02)
-        command.stop("polite")
-        assert run.result().status == -signal.SIGINT
-    assert command.execute("polite", [["true"]], str(tmp_path), dict(os.environ), str(tmp_path / "log")).status < 0
-
-
 def test_a_killed_driver_leaves_no_stale_lock(repository: Callable[..., Path]) -> None:
     root = repository(SLOW, slow_py=SLOW_PY)
     (root / "hold").write_text("polite")
@@ -560,17 +542,6 @@ stages:
     assert re.search(r"of about \d", text)
     assert "epoch 2" in text
     assert "1 left, about " in text
-
-
-def test_listens_to_this_machine_only(tmp_path: Path) -> None:
-    workers = Workers(2, tmp_path)
-    ended = workers.execute(
-        {"threads": 1, "memory": 1}, "one", ["exit 3", "true"], str(tmp_path), dict(os.environ), tmp_path / "log"
-    )
-    assert ended[:2] == (0, 3)
-    listening = [link.laddr.ip for link in psutil.Process().net_connections("inet") if link.status == "LISTEN"]
-    workers.close()
-    assert set(listening) <= {"127.0.0.1", "::1"}
 
 
 @pytest.mark.parametrize(("needed", "overlap"), [(400, True), (600, False), (5000, False)])

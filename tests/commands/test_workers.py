@@ -7,7 +7,10 @@ import os
 import signal
 import sys
 import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
 
+import psutil
 import pytest
 from distributed.system import MEMORY_LIMIT
 
@@ -164,3 +167,30 @@ def test_what_is_replaced_let_go_or_quiet_is_so_within_the_block_alone():
         except KeyError:
             assert wrong
         assert (Thing.name, mutex.locked(), log.level) == ("before", True, level)
+
+
+def test_a_command_that_ends_well_after_being_told_to_stop_counts_as_stopped(tmp_path):
+    ready = tmp_path / "ready"
+    trap = f"trap 'exit 0' INT; touch {ready}; while :; do sleep 0.05; done"
+    with ThreadPoolExecutor(1) as pool:
+        run = pool.submit(
+            command.execute, "polite", [["bash", "-c", trap]], str(tmp_path), dict(os.environ), str(tmp_path / "log")
+        )
+        until = time.time() + 20
+        while not ready.exists():
+            assert time.time() < until
+            time.sleep(0.02)
+        command.stop("polite")
+        assert run.result().status == -signal.SIGINT
+    assert command.execute("polite", [["true"]], str(tmp_path), dict(os.environ), str(tmp_path / "log")).status < 0
+
+
+def test_listens_to_this_machine_only(tmp_path):
+    one = Workers(2, tmp_path)
+    ended = one.execute(
+        {"threads": 1, "memory": 1}, "one", ["exit 3", "true"], str(tmp_path), dict(os.environ), tmp_path / "log"
+    )
+    assert ended[:2] == (0, 3)
+    listening = [link.laddr.ip for link in psutil.Process().net_connections("inet") if link.status == "LISTEN"]
+    one.close()
+    assert set(listening) <= {"127.0.0.1", "::1"}
