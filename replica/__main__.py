@@ -10,7 +10,7 @@ from typing import Annotated, Any
 import typer
 
 from replica.common import kernels, parameters
-from replica.common.errors import UserError, told
+from replica.common.errors import UserError, shown, told
 
 app = typer.Typer(
     no_args_is_help=True, rich_markup_mode="markdown", pretty_exceptions_enable=False, help=__doc__, add_completion=True
@@ -515,21 +515,16 @@ def check_all(declared: dict[str, Any]) -> None:
         dataset.check_own(declared)
 
 
-def plain(line: str) -> str:
-    """A line whose characters a terminal shows, and neither obeys nor hides: the others as Python writes them."""
-    return "".join(each if each.isprintable() else ascii(each)[1:-1] for each in line)
-
-
 def main() -> None:
     """Run a command; a user's mistake is one line a mistake, and exit status 1."""
     try:
         app()
     except UserError as error:
-        sys.exit("\n".join(f"error: {plain(line)}" for line in str(error).split("\n")))
+        sys.exit(shown(error))
     except Exception as error:
         if (line := told(error)) is None:
             raise
-        sys.exit(f"error: {plain(line)}")
+        sys.exit(shown(line))
 
 
 if __name__ == "__main__":

@@ -29,6 +29,16 @@ class UserError(Exception):
     """A mistake in the input. Its message is shown as it stands, without a traceback."""
 
 
+def plain(line: str) -> str:
+    """A line whose characters a terminal shows, and neither obeys nor hides: the others as Python writes them."""
+    return "".join(each if each.isprintable() else ascii(each)[1:-1] for each in line)
+
+
+def shown(message: object) -> str:
+    """What stderr gets of an error: `error: …`, a line for each of the message's."""
+    return "\n".join(f"error: {plain(line)}" for line in str(message).split("\n"))
+
+
 def nearest(name: object, names: Collection[str]) -> str:
     """`did you mean …? `, where a name is near."""
     near = get_close_matches(str(name), names, 1)

@@ -21,7 +21,8 @@ KERNELS = ("portable", "native")
 X86_64 = platform.machine() in ("x86_64", "AMD64")
 NEEDED = {"avx2", "fma"}  # the instructions of the portable kernels; in Intel's CPUs since 2013, in AMD's since 2015
 NUMPY = "X86_V4 AVX512_ICL AVX512_SPR"  # what NumPy 2.4 dispatches above AVX2
-ONEDNN = {"TF_ENABLE_ONEDNN_OPTS": "1", "ONEDNN_MAX_CPU_ISA": "AVX2"}
+SWITCH = {"TF_ENABLE_ONEDNN_OPTS": "1"}  # TensorFlow leaves oneDNN off without AVX512_VNNI, and takes twice as long
+ONEDNN = {**SWITCH, "ONEDNN_MAX_CPU_ISA": "AVX2"}
 
 # mov r8, rdx; cpuid(eax=edi, ecx=esi); store eax, ebx, ecx, edx at r8
 CPUID = bytes.fromhex("53 4989d0 89f8 89f1 0fa2 418900 41895804 41894808 4189500c 5b c3")
@@ -147,11 +148,10 @@ def use(name: str) -> None:
                 f"kernels: {name} is asked for, but TensorFlow has been loaded with {used()} ones; "
                 "a process has one kind: start another"
             )
-    elif name == "portable":
-        os.environ.update(ONEDNN)
     else:
         for key in ONEDNN:
             os.environ.pop(key, None)
+        os.environ.update(ONEDNN if name == "portable" else SWITCH)
     loaded = sys.modules.get("numpy._core._multiarray_umath")
     if name == "portable" and loaded and loaded.__cpu_features__["X86_V4"]:
         raise UserError("kernels: portable is asked for, but NumPy was loaded before replica: import replica first")
@@ -173,4 +173,6 @@ def describe(name: str) -> dict[str, object]:
     chosen: dict[str, object] = {"kernels": name, "precision": precision(name)}
     if name == "native" or cpu().warning:
         chosen["cpu"] = [cpu().vendor, cpu().family, cpu().model, *cpu().flags]
+    if name == "native":
+        chosen["onednn"] = True  # once TensorFlow's own choice: a run of then is none of now
     return chosen

@@ -16,6 +16,7 @@ from replica.common.errors import UserError
 LARGEST = 2_000_000  # characters; a thousand variants take a tenth
 DEEPEST = 50  # collections within each other
 MOST = 500_000  # values, those that an alias repeats counted each time
+MERGE = "tag:yaml.org,2002:merge"
 UNNAMED = '"<unicode string>", '
 DIFFERS = {"bool", "int", "float"}  # what YAML 1.1 and 1.2 see differently
 
@@ -29,16 +30,30 @@ class Loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[mis
     }
 
     def construct_mapping(self, node: Any, deep: bool = False) -> dict[Any, Any]:
-        seen: dict[tuple[str, str], int] = {}
-        for key, _ in getattr(node, "value", ()):
+        seen: dict[Any, yaml.ScalarNode] = {}  # by value: 1, 01 and 0x1 are one key
+        if not isinstance(node, yaml.MappingNode):
+            raise UserError(f"line {node.start_mark.line + 1}: {str(node.value)[:50]!r} is no mapping")
+        for key, _ in node.value:
             if isinstance(key, yaml.ScalarNode):
-                line = key.start_mark.line + 1
-                if (key.tag, key.value) in seen:
+                first = seen.setdefault(key.value if key.tag == MERGE else self.construct_object(key), key)
+                if first is not key:
+                    other = "" if first.value == key.value else f" as {first.value}"
                     raise UserError(
-                        f"{key.value}: stands on line {seen[key.tag, key.value]} and on line {line}; leave one of them"
+                        f"{key.value}: stands on line {first.start_mark.line + 1}{other} "
+                        f"and on line {key.start_mark.line + 1}; leave one of them"
                     )
-                seen[key.tag, key.value] = line
         return super().construct_mapping(node, deep)
+
+    def construct_object(self, node: Any, deep: bool = False) -> Any:
+        try:
+            return super().construct_object(node, deep)
+        except (ValueError, LookupError, AttributeError, TypeError) as error:  # whatever PyYAML trips over
+            if not isinstance(node, yaml.ScalarNode):
+                raise
+            reason = f": {error}" if isinstance(error, ValueError) else ""  # such as a month of 1 to 12
+            raise UserError(
+                f"line {node.start_mark.line + 1}: {node.value[:50]!r} is no {node.tag.rpartition(':')[2]}{reason}"
+            ) from None
 
     def integer(self, node: yaml.ScalarNode) -> int:
         text = self.construct_scalar(node).replace("_", "")

@@ -9,7 +9,7 @@ import sys
 from collections.abc import Callable
 
 from replica.common import processes
-from replica.common.errors import UserError, told
+from replica.common.errors import UserError, shown, told
 
 
 def run(main: Callable[..., None]) -> None:
@@ -18,8 +18,8 @@ def run(main: Callable[..., None]) -> None:
     try:
         main(*sys.argv[1:])
     except UserError as error:
-        sys.exit(f"error: {error}")
+        sys.exit(shown(error))
     except Exception as error:
         if (line := told(error)) is None:
             raise
-        sys.exit(f"error: {line}")
+        sys.exit(shown(line))
