@@ -58,6 +58,13 @@ def test_a_stage_tells_it_in_one_line(tmp_path, body, path, reason):
     assert text.count("\n") == 1
 
 
+def test_a_stage_s_error_shows_what_a_terminal_would_obey_or_hide(tmp_path):
+    body = "from replica.common.errors import UserError; raise UserError('a\\x1b[2J\\n\\ufeffb')"
+    assert told(tmp_path, body) == "error: a\\x1b[2J\nerror: \\ufeffb\n"
+    (tmp_path / "a\x1b[2J").touch()
+    assert told(tmp_path, "Path('a\\x1b[2J/b').mkdir()").startswith("error: a\\x1b[2J/b: Not a directory; ")
+
+
 @pytest.mark.parametrize(("options", "reason"), [("size=8k", "No space left on device"), ("ro", "Read-only file")])
 def test_a_full_and_a_read_only_disk(tmp_path, options, reason):
     disk = tmp_path / "metrics"
