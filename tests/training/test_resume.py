@@ -112,6 +112,34 @@ def test_it_goes_on_after_the_last_epoch_and_ends_in_the_same_bytes(dataset, alw
     assert len(rows) == 6 * 4  # what is logged of a run: each epoch once
 
 
+def test_the_seconds_of_before_count_and_a_line_says_that_it_goes_on(dataset, always, monkeypatch, capsys):
+    cut(dataset, 2)
+    found = resume.Resume.found
+    monkeypatch.setattr(resume.Resume, "found", lambda self: found(self)._replace(seconds=1000.0))
+    seconds = experiment.train("bright", dataset, FOLDER)
+    assert 1000 < seconds[0] < 1060
+    assert "\nbright, seed 0  goes on after epoch 2/6\n" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(("cost", "times"), [(0.05, [10, 21, 32]), (0.5, [10, 61, 112])])
+def test_it_saves_every_ten_seconds_or_as_seldom_as_costs_a_hundredth(tmp_path, monkeypatch, cost, times):
+    now, saved = [0.0], []
+
+    class Clock:
+        def state(self):
+            saved.append(int(now[0]))
+            now[0] += cost
+            return []
+
+    monkeypatch.setattr(resume.time, "monotonic", lambda: now[0])
+    kept = resume.Resume(tmp_path / "seed-0", "mark")
+    for second in range(120):
+        now[0] = max(now[0], float(second))
+        kept.save(Clock(), [(second, 0.5, "loss", "training")], now[0])
+    assert saved[:3] == times
+    assert kept.found().epoch == saved[-1]
+
+
 def test_what_is_quick_saves_nothing(dataset, monkeypatch):
     monkeypatch.setattr(Trainer, "state", lambda self: pytest.fail("a state was taken"))
     experiment.train("bright", dataset, FOLDER)

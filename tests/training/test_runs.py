@@ -50,6 +50,19 @@ def test_a_run_holds_all_that_scores_need(dataset, tmp_path):
     assert np.allclose(model.predict(x, verbose=0), np.load(run / "test.npy"), atol=1e-6)
 
 
+def test_what_a_run_tells_in_words_is_laid_out_and_rounded_in_one_way(dataset, tmp_path):
+    experiment.train("bright", {**dataset, "seeds": [0]}, Path("models/bright"))
+    run = tmp_path / "models/bright/seed-0"
+    for file in (run / "architecture.json", run / "model.json", run.parent / "settings.json"):
+        assert file.read_text() == json.dumps(json.loads(file.read_text()), indent=2) + "\n"
+    header, *lines = (run / "history.csv").read_text().splitlines()
+    assert header == "epoch,value,metric,data"
+    assert len(lines) == 3 * 4
+    for epoch, value, *_ in (line.split(",") for line in lines):
+        assert epoch in "123" and f"{float(value):.6g}" == value
+    assert len((run / "fingerprint").read_text()) == 65
+
+
 def test_a_run_that_is_not_there_is_one_line(tmp_path):
     with pytest.raises(UserError, match=r"architecture.json: no such file; run `dvc repro train@bright`"):
         runs.load(tmp_path / "bright/seed-0")
@@ -146,6 +159,7 @@ def test_a_fingerprint_changes_with_all_that_decides_bytes():
     base = mark()
     assert mark(images=dict(IMAGES)) == base
     assert len(base) == 64
+    assert runs.fingerprint(dict(reversed(SETTINGS.items())), IMAGES, {"train": "a"}) == base
     others = [
         mark(batch_size=33),
         mark(kernels="native"),
