@@ -67,9 +67,9 @@ def test_ancestors_are_the_parents_up_to_the_first_process():
 
 
 def test_an_environment_is_what_a_process_was_started_with(start):
-    process = start(SLEEPER, WORDS="a=b", EMPTY="")
+    process = start(SLEEPER, WORDS="a=b=c", EMPTY="")
     found = processes.environment(number(process))
-    assert (found["WORDS"], found["EMPTY"]) == ("a=b", "")
+    assert (found["WORDS"], found["EMPTY"]) == ("a=b=c", "")
     assert processes.environment(2**22 + 1) == {}
 
 

@@ -61,7 +61,7 @@ BOMB = "\n".join(
         ("a: " + "9" * 5000, "is no int: "),
         ("[" * 100_000, "line 1: more than 50 collections"),
         ("- " * 100_000, "line 1: more than 50 collections"),
-        ("a: &x [*x]", "*x stands inside itself"),
+        ("a: 1\nb: &x [*x]", "line 2: *x stands inside itself"),
         (BOMB, "by its aliases"),
         ("a: " + "x" * 2_000_001, "allowed: 2,000,000"),
         ("a: !!python/object/apply:os.system [ls]", "could not determine a constructor"),
@@ -77,6 +77,20 @@ def test_what_is_wrong_or_hostile_is_one_line_within_two_seconds_and_500_mb(text
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss < 2_000_000  # the whole test process, in KiB
     line = str(refused.value)
     assert line.startswith("params.yaml: ") and "\n" not in line and words in line and len(line) < 500
+
+
+def test_what_is_as_large_or_as_deep_as_is_allowed_is_read():
+    assert len(reader.load("a: " + "x" * (reader.LARGEST - 3), "f")["a"]) == reader.LARGEST - 3
+    with pytest.raises(UserError, match="allowed: 2,000,000"):
+        reader.load("a: " + "x" * (reader.LARGEST - 2), "f")
+    assert reader.load("[" * 50 + "]" * 50, "f")
+    with pytest.raises(UserError, match="line 2: more than 50"):
+        reader.load("\n" + "[" * 51 + "]" * 51, "f")
+
+
+@pytest.mark.parametrize(("text", "value"), [("0b101", 5), ("-0x1F", -31), ("+0o17", 15), ("1_000", 1000)])
+def test_whole_numbers_have_their_base_and_sign(text, value):
+    assert reader.load(text, "f") == value
 
 
 def test_anchors_and_merges_that_are_small_stay():
