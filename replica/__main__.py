@@ -9,7 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
-from replica.common import kernels, parameters
+from replica.common import kernels, parameters, processes
 from replica.common.errors import UserError, shown, told
 
 app = typer.Typer(
@@ -40,6 +40,10 @@ def check() -> None:
         from replica.commands import restorable
 
         restorable.forget(Path())
+    if "DVC_STAGE" in os.environ and processes.PARENT not in os.environ:  # DVC's own run: the driver sees what is kept
+        from replica.commands import room
+
+        room.ask(Path())
     declared = parameters.declared()
     check_all(declared)
     if "DVC_STAGE" not in os.environ:
