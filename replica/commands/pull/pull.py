@@ -154,7 +154,7 @@ def anew(name: str) -> str:
 
 def takes(stage: str) -> str:
     """How long a training took when it was last measured, of all seeds; empty where it never was."""
-    known = Estimates(Path(), Path(".dvc/tmp/replica/estimates.json")).measured
+    known = Estimates(Path(), Path(".dvc/tmp/replica/estimates.json")).known()
     return duration(known[stage]) if stage in known else ""
 
 

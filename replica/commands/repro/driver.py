@@ -263,7 +263,7 @@ class Driver:
         line = ", ".join(filter(None, [counts(list(self.outcomes.values())), f"{len(left)} left"]))
         if self.stop:
             return f"{line}, stopping; Ctrl-C again kills what runs"
-        if not left or not self.estimates.measured:
+        if not left or not self.estimates.known():
             return line
         now = time.monotonic() - self.began
         rest = {stage.addressing: self.expected[stage.addressing] for stage in left}
