@@ -15,7 +15,7 @@ from replica.common import kernels
 kernels.pin()
 
 
-_GRACE = 5.0  # seconds in which a stage that Ctrl-C has told to end has put away what it began
+_GRACE = 5.0  # seconds in which a stage that was told to end has put away what it began
 
 
 def _interrupt(*_: object) -> None:
@@ -27,15 +27,16 @@ def _interrupt(*_: object) -> None:
 
 
 def _untold(kind: type[BaseException], *error: Any) -> None:
-    """A stage that Ctrl-C ends says nothing: DVC, or `replica repro`, says which it was."""
+    """A stage that was told to end says nothing: DVC, or `replica repro`, says which it was."""
     if not issubclass(kind, KeyboardInterrupt):
         sys.__excepthook__(kind, *error)
 
 
 if "DVC_STAGE" in os.environ:
     sys.excepthook = _untold
-    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
-        signal.signal(signal.SIGINT, _interrupt)
+    for _number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        if signal.getsignal(_number) in (signal.default_int_handler, signal.SIG_DFL):
+            signal.signal(_number, _interrupt)
 
 __all__ = ["claims", "load", "variants"]
 

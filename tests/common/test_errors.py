@@ -105,8 +105,9 @@ SWALLOWS = f"try:\n        {SLEEPS}\n    except BaseException:\n        pass"
 SAY = "said = ['here']\ndef say():\n    if said: print(said.pop(), flush=True)"
 
 
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 @pytest.mark.parametrize(("body", "status"), [(SLEEPS, -signal.SIGINT), (SWALLOWS, 130)])
-def test_a_stage_ends_at_ctrl_c_without_a_word(body, status):
+def test_a_stage_that_is_told_to_end_does_so_without_a_word(body, status, number):
     """Also where a library swallows the interrupt, as TensorFlow's import does at some of its moments."""
     lines = f"import time, replica\nreplica._GRACE = 0.2\n{SAY}\nwhile True:\n    {body}\n"
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "DVC_STAGE": "train@x"}
@@ -114,6 +115,6 @@ def test_a_stage_ends_at_ctrl_c_without_a_word(body, status):
         [sys.executable, "-c", lines], env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     )
     assert running.stdout is not None and running.stdout.readline() == "here\n"
-    running.send_signal(signal.SIGINT)
+    running.send_signal(number)
     assert running.communicate(timeout=10) == ("", "")
     assert running.returncode == status
