@@ -95,9 +95,9 @@ def test_a_command_is_asked_first_and_killed_when_late_or_asked_for_twice(monkey
     assert not stop
     stop.note(signal.SIGTERM)
     assert stop
-    assert (stop.number, stop.status) == (signal.SIGINT, 143)
+    assert (stop.number, stop.status) == (signal.SIGTERM, 143)
     now[0] += GRACE
-    assert stop.number == signal.SIGINT
+    assert stop.number == signal.SIGTERM
     now[0] += 0.1
     assert stop.number == signal.SIGKILL
     now[0] = 100.0

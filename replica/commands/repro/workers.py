@@ -132,9 +132,12 @@ class Stop:
 
     @property
     def number(self) -> int:
-        """The signal for the commands: ask first; kill those that take too long, or all when asked twice."""
+        """The signal for the commands: ask first, by the user's own; kill those that take too long, or all at a second.
+
+        What a shell has started in the background ignores SIGINT, and so do its commands: they hear SIGTERM alone.
+        """
         late = len(self.signals) > 1 or time.monotonic() - self.since > GRACE
-        return int(signal.SIGKILL if late else signal.SIGINT)
+        return int(signal.SIGKILL if late else self.signals[0])
 
     @property
     def status(self) -> int:
