@@ -189,18 +189,33 @@ def play(
         return struck, sorted(name for name in now.keys() | whole.keys() if now.get(name) != whole.get(name))
 
 
-def rounds(base: Path, kills: int, seed: int, ways: dict[str, Way], environment: dict[str, str]) -> Iterable[Round]:
-    """Kill at `kills` random moments, each way, part and signal in turn; yield what came of each."""
+def rounds(
+    base: Path,
+    kills: int,
+    seed: int,
+    ways: dict[str, Way],
+    environment: dict[str, str],
+    parts: Iterable[str] = PARTS,
+    signals: Iterable[signal.Signals] = SIGNALS,
+) -> Iterable[Round]:
+    """Kill at `kills` random moments, each way, part and signal in turn; yield what came of each.
+
+    Where the run had ended before the signal, an earlier moment is drawn, four in all at most.
+    """
     draws = random.Random(seed)
     without = {name: undisturbed(base, way, environment) for name, way in ways.items()}
     plain = [without[name][1] for name, way in ways.items() if not way.experiments]
     assert all(whole == plain[0] for whole in plain), "undisturbed ways differ"
-    cases = [(name, part, number) for part, number, name in itertools.product(PARTS, SIGNALS, ways)]
+    cases = [(name, part, number) for part, number, name in itertools.product(parts, signals, ways)]
     draws.shuffle(cases)
     for name, part, number in itertools.islice(itertools.cycle(cases), kills):
         seconds, whole = without[name]
-        after = draws.uniform(0.05, 1.0) * seconds
-        struck, wrong = play(base, whole, ways[name], part, number, after, environment)
+        after = seconds
+        for _ in range(4):
+            after = draws.uniform(0.05 * seconds, after)
+            struck, wrong = play(base, whole, ways[name], part, number, after, environment)
+            if wrong or struck != "nothing":
+                break
         yield Round(name, struck, number, after, wrong)
 
 
@@ -209,6 +224,8 @@ def main() -> None:
     asked.add_argument("--kills", type=int, default=100)
     asked.add_argument("--seed", type=int, default=0)
     asked.add_argument("--ways", nargs="+", choices=WAYS, default=list(WAYS))
+    asked.add_argument("--parts", nargs="+", choices=PARTS, default=PARTS)
+    asked.add_argument("--signals", nargs="+", type=lambda name: signal.Signals[name], default=SIGNALS)
     options = asked.parse_args()
     from conftest import small
 
@@ -219,7 +236,8 @@ def main() -> None:
         ways = {name: WAYS[name] for name in options.ways}
         bad = 0
         print("killed | part | signal | after s | the next run")
-        for each in rounds(project.folder, options.kills, options.seed, ways, project.environment()):
+        kinds = options.parts, options.signals
+        for each in rounds(project.folder, options.kills, options.seed, ways, project.environment(), *kinds):
             bad += bool(each.wrong)
             words = "the same bytes" if not each.wrong else "; ".join(each.wrong)
             print(f"{each.way} | {each.part} | {each.number.name} | {each.seconds:.1f} | {words}", flush=True)
