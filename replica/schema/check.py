@@ -92,8 +92,10 @@ def check_search(parameters: dict[str, Any], name: str, declared: Mapping[str, A
     """
     where, entry = f"searches.{name}", mapping(parameters, "searches", name, Entry)
     own = validate(Search, {key: entry[key] for key in Search.model_fields if key in entry}, where)
-    drawn = {key: likely(choices, f"{where}.space.{key}") for key, choices in own.space.items()}
-    check_entry(parameters, "searches", name, drawn, declared)
+    space = {key: likely(choices, f"{where}.space.{key}") for key, choices in own.space.items()}
+    drawn = {key: choices[0] for key, choices in space.items()}
+    for one_trial in [drawn, *({**drawn, key: value} for key, choices in space.items() for value in choices[1:])]:
+        check_entry(parameters, "searches", name, one_trial, declared)
 
 
 def mapping(parameters: dict[str, Any], section: str, name: str, model: type[Arguments]) -> dict[str, Any]:
@@ -104,10 +106,10 @@ def mapping(parameters: dict[str, Any], section: str, name: str, model: type[Arg
     return entry
 
 
-def likely(choices: Any, where: str) -> Any:
-    """A likely draw of a list to choose from, or of a distribution, once it has been checked."""
+def likely(choices: Any, where: str) -> list[Any]:
+    """Draws to try: each of a list to choose from, or of a distribution the middle and the ends, once it is checked."""
     if isinstance(choices, list) and choices:
-        return choices[0]
+        return choices
     if not isinstance(choices, dict):
         raise UserError(f"{where}: got {choices!r}; allowed: a list to choose from, or a distribution")
     require(f"{where}.distribution", choices.get("distribution"), DISTRIBUTIONS, "distribution")
@@ -218,6 +220,8 @@ def check_settled(
         ends = left % (len(places) // settled.phases) == 0 and left < len(places) // settled.phases * settled.phases
         if ends and shape != (classes,) and not (shape == (1,) and classes == 2):
             raise UserError(f"{said['layers']}.layers: {place} gives {shape}; {settled.dataset} needs ({classes},)")
+        if ends and shape == (1,):
+            values.one_output(f"{at}.{kind}", getattr(layer, "activation", None), settled.loss)
     values.fits(stack, min(settled.batch_size, images), where)
     return stack
 
@@ -237,7 +241,9 @@ def one(kinds: Mapping[str, type[Named]], value: Any, where: str, noun: str) -> 
     rate = getattr(built, "learning_rate", None)
     if isinstance(rate, dict):
         one(SCHEDULES, rate, f"{where}.{name}.learning_rate", "schedule")
-    elif rate is not None and (isinstance(rate, bool) or not isinstance(rate, int | float) or rate <= 0):
+    elif "learning_rate" in built.model_fields_set and not (
+        isinstance(rate, int | float) and rate > 0 and rate is not True
+    ):
         allowed = f"a number above 0, or one of {', '.join(SCHEDULES)}"
         raise UserError(f"{where}.{name}.learning_rate: got {rate!r}; allowed: {allowed}")
     return name, built

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import Annotated, Any, Literal
 
-from pydantic import ConfigDict, Field
+from pydantic import ConfigDict, Field, model_validator
 
 from replica.common.arguments import Arguments
 from replica.schema.layers import Positive
@@ -85,12 +85,25 @@ class Distribution(Arguments):
     power_of_ten: bool = False
 
     def middle(self) -> float:
-        """A likely draw, before it is rounded: enough to check that a trial's layers fit."""
+        """A likely draw, before it is rounded."""
         raise NotImplementedError
 
-    def likely(self) -> float:
-        value = round(self.middle()) if self.round else self.middle()
-        return 10.0**value if self.power_of_ten else value
+    def ends(self) -> list[float]:
+        """The least and the greatest draw, before they are rounded; none where there is no end."""
+        return []
+
+    def likely(self) -> list[float]:
+        """A likely draw and the ends: enough to check that trials' layers fit."""
+        values = [round(value) if self.round else value for value in (self.middle(), *self.ends())]
+        return [10.0**value if self.power_of_ten else value for value in values]
+
+    @model_validator(mode="after")
+    def of_numbers(self) -> Distribution:
+        try:
+            self.likely()
+        except OverflowError:
+            raise ValueError("draws numbers too large to be any") from None
+        return self
 
 
 class Normal(Distribution):
@@ -108,14 +121,26 @@ class Uniform(Normal):
     def middle(self) -> float:
         return self.loc + self.scale / 2
 
+    def ends(self) -> list[float]:
+        return [self.loc, math.nextafter(self.loc + self.scale, self.loc)]
+
 
 class LogUniform(Distribution):
     distribution: Literal["loguniform"]
     a: Annotated[float, Field(gt=0)]
     b: Annotated[float, Field(gt=0)]
 
+    @model_validator(mode="after")
+    def ordered(self) -> LogUniform:
+        if self.a >= self.b:
+            raise ValueError("a is to be less than b")
+        return self
+
     def middle(self) -> float:
         return math.sqrt(self.a * self.b)
+
+    def ends(self) -> list[float]:
+        return [self.a, self.b]
 
 
 class RandInt(Distribution):
@@ -123,8 +148,17 @@ class RandInt(Distribution):
     low: int
     high: int
 
+    @model_validator(mode="after")
+    def ordered(self) -> RandInt:
+        if self.low >= self.high:
+            raise ValueError("low is to be less than high, which is not drawn itself")
+        return self
+
     def middle(self) -> float:
         return (self.low + self.high) // 2
+
+    def ends(self) -> list[float]:
+        return [self.low, self.high - 1]
 
 
 DISTRIBUTIONS: dict[str, type[Distribution]] = {

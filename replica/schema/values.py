@@ -9,7 +9,7 @@ from math import prod
 from typing import Any
 
 from replica.common.errors import UserError
-from replica.schema.layers import Layer, Shape
+from replica.schema.layers import NEVER_NEGATIVE, Layer, Shape, words
 
 NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_-]{0,99}")  # as they stand, a shell, a path and DVC's `a.b` take these
 SMALLEST, LARGEST = 2.0**-126, (2.0 - 2.0**-23) * 2.0**127  # of float32's normal numbers
@@ -49,6 +49,25 @@ def finite(value: Any, where: str) -> None:
             finite(inner, where)
     elif isinstance(value, int | float) and value and not SMALLEST <= abs(value) <= LARGEST:
         raise UserError(f"{where}: got {str(value)[:40]}; allowed: 0, or {SMALLEST:.2g} to {LARGEST:.2g} (float32)")
+
+
+def one_output(where: str, activation: str | None, loss: Any) -> None:
+    """Refuse a loss or an activation by which one output, trained to -1 or 1, cannot tell two classes apart.
+
+    Raises
+    ------
+    UserError
+        With what would.
+    """
+    wrong = f"the loss {words(loss)}" if loss else "no loss, which is SparseCategoricalCrossentropy"
+    if words(loss) == "MeanSquaredError":
+        if activation not in NEVER_NEGATIVE:
+            return
+        wrong = f"activation: {activation}, which is never below 0"
+    raise UserError(
+        f"{where}: got one output for two classes, trained to -1 and 1, and {wrong}; "
+        "allowed: loss: MeanSquaredError and such as tanh, or units: 2 and any"
+    )
 
 
 def fits(stack: Iterable[tuple[str, Layer, Shape]], batch_size: int, where: str) -> None:

@@ -179,6 +179,7 @@ MISTAKES = [
     ((*LAYERS, "1"), {"Conv2D": {"filters": 3, "kernel_size": 3}}, [f"{NAMED}.Conv2D: ", "shape (784,)"]),
     ((*LAYERS, "0"), {"Conv2D": {"filters": 3, "kernel_size": [3, 3, 3]}}, ["0.Conv2D.kernel_size: ", "2 items"]),
     ((*LAYERS, "0"), {"Conv2D": {"filters": 3, "kernel_size": 40}}, ["layers.0.Conv2D: ", "40", "28 pixels"]),
+    ((*VARIANT, "learning_rate"), None, ["variants.mnist_mlp.learning_rate: got None; allowed: a number above 0"]),
     ((*LAYERS, "3"), {"Dense": {"units": 7}}, ["networks.mlp.layers: 3 gives (7,)", "mnist needs (10,)"]),
     (("training", "kernels"), "fast", ["training.kernels: got 'fast'", "'portable'", "'native'"]),
     (("training", "precision"), "auto", ["training.precision: unknown key", "kernels"]),
@@ -213,6 +214,43 @@ def test_a_mistake_is_one_line_that_names_it(one, path, value, words):
     assert "\n" not in line
     assert all(word in line for word in words), line
     assert words[0] in line[: line.index(": ") + len(words[0])], line
+
+
+SPACE = ("searches", "mnist_random_search", "space")
+TWO = ("networks", "spiral")
+ELSEWHERE = [
+    ((*SPACE, "units"), [32, -5], ["searches.mnist_random_search.units: got -5", "greater than 0"]),
+    ((*SPACE, "units"), {"distribution": "randint", "low": 9, "high": 9}, ["space.units: got ", "low is to be less"]),
+    ((*SPACE, "units"), {"distribution": "randint", "low": 0, "high": 9}, ["mnist_random_search.units: got 0"]),
+    ((*SPACE, "units"), {"distribution": "uniform", "loc": -1, "scale": 90, "round": True}, ["units: got -1;"]),
+    ((*SPACE, "dropout"), {"distribution": "uniform", "loc": 0, "scale": 1.9}, ["dropout: got 1.8", "less than 1"]),
+    ((*SPACE, "learning_rate"), {"distribution": "loguniform", "a": 1, "b": 1}, ["learning_rate: got ", "a is to be"]),
+    ((*SPACE, "learning_rate"), {"distribution": "norm", "loc": 400, "power_of_ten": True}, ["too large to be any"]),
+    ((*TWO, "loss"), None, ["layers.1.Dense: got one output for two classes", "no loss", "MeanSquaredError"]),
+    ((*TWO, "loss"), "CategoricalCrossentropy", ["and the loss CategoricalCrossentropy; allowed: "]),
+    ((*TWO, "layers", "1", "Dense", "activation"), "softmax", ["activation: softmax, which is never below 0"]),
+]
+
+
+@pytest.mark.parametrize(("path", "value", "words"), ELSEWHERE)
+def test_a_mistake_in_a_search_or_a_network_of_one_output_is_one_line(declared, path, value, words):
+    spirals = {"spiral": declared["variants"]["spiral"]}
+    with pytest.raises(UserError) as refused:
+        check.check(changed({**declared, "variants": spirals}, path, value))
+    line = str(refused.value)
+    assert "\n" not in line
+    assert all(word in line for word in words), line
+
+
+def test_a_search_may_draw_what_its_ends_allow(declared):
+    for units in ([32, 64], {"distribution": "randint", "low": 1, "high": 2}, {"distribution": "norm", "loc": 9}):
+        check.check(
+            changed(
+                {**declared, "variants": {}},
+                (*SPACE, "units"),
+                {**units, "round": True} if isinstance(units, dict) else units,
+            )
+        )
 
 
 @pytest.mark.parametrize("key", ["data", "network", "epochs", "batch_size", "seeds", "learning_rate", "units"])
