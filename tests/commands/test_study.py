@@ -80,6 +80,22 @@ def test_one_at_a_time_and_what_a_killed_one_left_running_has_failed(tmp_path):
         assert opened.ended() == {}
 
 
+def test_what_a_kill_left_half_written_is_dropped_and_the_study_goes_on(tmp_path):
+    with study(tmp_path) as opened:
+        fill(opened, 0.5)
+    log = tmp_path / "s/study.log"
+    whole = log.read_bytes()
+    log.write_bytes(whole[: whole.rstrip().rfind(b"\n") + 20])  # within the line that completes the trial
+    with study(tmp_path) as opened:
+        assert opened.ranked() == []
+        fill(opened, 0.7)
+    with study(tmp_path) as opened:
+        assert [trial.value for trial in opened.ranked()] == [0.7]
+    log.write_bytes(whole[:20])
+    with study(tmp_path) as opened:
+        assert opened.ended() == {}
+
+
 def test_the_files_that_trials_start_from_are_remembered(tmp_path):
     with study(tmp_path) as opened:
         assert opened.snapshot is None

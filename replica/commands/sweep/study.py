@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import fcntl
 import json
+import os
 import warnings
 from dataclasses import dataclass
 from pathlib import Path
@@ -83,7 +84,10 @@ class Study:
     def _open(self) -> None:
         optuna.logging.set_verbosity(optuna.logging.WARNING)
         warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
-        backend = JournalFileBackend(str(self.folder / "study.log"), Held())
+        log = self.folder / "study.log"
+        if log.exists():  # Optuna reads past a line that a kill cut short, and joins its next one to it
+            os.truncate(log, log.read_bytes().rfind(b"\n") + 1)
+        backend = JournalFileBackend(str(log), Held())
         self.study = optuna.create_study(
             storage=JournalStorage(backend),
             study_name=self.name,
