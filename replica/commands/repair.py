@@ -24,6 +24,7 @@ from replica.common.errors import UserError
 
 LOCK, RWLOCK = Path("dvc.lock"), Path(".dvc/tmp/rwlock")
 ENTRY = re.compile(r"^  (?=[^\s#])(.+):\n", re.M)  # a stage's first line, as DVC writes it
+UNFILLED = re.compile(r"^ {2,6}\S.*:\n\Z", re.M)  # DVC's own keys have a value; a parameter, further in, may be null
 START = "schema: '2.0'\nstages:\n"
 
 
@@ -53,6 +54,9 @@ def repair(declared: dict[str, Any]) -> list[str]:
         again = restored(LOCK.read_text(errors="replace"), committed(), stages(declared)) if LOCK.is_file() else None
         if again is not None:
             text, names = again
+            if not text:
+                LOCK.unlink()
+                return [*told, f"{LOCK}: cut short by a kill, and no entry is left; removed"]
             with tempfile.NamedTemporaryFile("w", dir=".", prefix=f".{LOCK}.", delete=False) as part:
                 part.write(text)
             Path(part.name).chmod(LOCK.stat().st_mode)
@@ -110,25 +114,30 @@ def entries(text: str) -> dict[str, str]:
 def restored(text: str, before: str, names: set[str]) -> tuple[str, list[str]] | None:
     """A lock file that is cut short made whole, and the names of the stages put back; None where nothing is missing.
 
+    The text is empty where no entry is left: DVC refuses a file without one.
+
     Parameters
     ----------
     text, before
         The file, and the committed one.
     names
-        The declared stages; of others an entry may be gone on purpose.
+        The declared stages; of others an entry may be gone on purpose. Nothing is done without any: until dvc.yaml can be
+        read, none of the committed entries could be put back.
     """
     here, known = entries(text), entries(before)
     torn = text[-1:] != "\n" or START.startswith(text)
     lost = [name for name in known if name in names and name not in here]
     begin = text[: ENTRY.search(text).start()] if here else START  # type: ignore[union-attr]
     last = next(reversed(here), "")
-    if here and (text[-1:] != "\n" or (here[last] != known.get(last) and known.get(last, "").startswith(here[last]))):
-        del here[last]  # the cut went through it
-        lost += [last] if last in known else []
-    if not lost and not torn:
+    if here and here[last] != known.get(last):
+        torn |= known.get(last, "").startswith(here[last]) or bool(UNFILLED.search(here[last]))
+        if torn:
+            del here[last]  # the cut went through it
+            lost += [last] if last in known else []
+    if not names or not (lost or torn):
         return None
     whole = {name: here.get(name, known[name]) for name in known if name in here or name in names} | here
-    return begin + "".join(whole.values()), lost
+    return begin + "".join(whole.values()) if whole else "", lost
 
 
 @contextmanager

@@ -6,8 +6,10 @@ import subprocess
 import sys
 
 import pytest
+import yaml
 import zc.lockfile
 from conftest import ROOT
+from dvc.schema import COMPILED_LOCKFILE_SCHEMA
 
 from replica.commands import repair
 from replica.common.errors import UserError
@@ -69,10 +71,20 @@ def test_what_is_newer_than_the_commit_is_kept():
     assert (text, lost) == (WHOLE.replace("echo a", "echo z"), [])  # the cut went through four, which runs again
 
 
+def test_dvc_reads_what_is_left_of_a_lock_that_was_never_committed():
+    newest = WHOLE + "    params:\n      params.yaml:\n        rate:\n"  # a parameter may be null
+    for place in range(len(newest) + 1):
+        text, lost = repair.restored(newest[:place], "", NAMES) or (newest[:place], [])
+        assert lost == []
+        assert text == "" or COMPILED_LOCKFILE_SCHEMA(yaml.safe_load(text)), place
+    assert repair.restored(newest, "", NAMES) is None
+
+
 def test_what_is_gone_on_purpose_stays_gone():
     without = WHOLE[: WHOLE.index("  three")]
     assert repair.restored(without, WHOLE, NAMES - {"three"}) is None
     assert repair.restored(without, "", NAMES) is None
+    assert repair.restored("", WHOLE, set()) is None, "dvc.yaml cannot be read"
 
 
 @pytest.fixture(scope="module")
@@ -131,6 +143,16 @@ def test_what_is_restored_and_does_not_hold_runs_again(repository):
     assert (repository / "c.txt").read_text() == "c\n"
 
 
+def test_a_lock_that_nothing_is_left_of_and_no_commit_has_is_removed(repository):
+    run("git", "rm", "-q", "--cached", "dvc.lock")
+    run("git", "commit", "-qm", "Without")
+    (repository / "dvc.lock").write_text("schema: '2.0'\nstages:\n  one@a:\n    cmd: ec")
+    assert repair.repair({"variants": {"a": 1}}) == ["dvc.lock: cut short by a kill, and no entry is left; removed"]
+    assert repair.repair({"variants": {"a": 1}}) == []
+    run("dvc", "repro")
+    assert len(repair.entries((repository / "dvc.lock").read_text())) == 3
+
+
 def test_nothing_is_touched_while_another_has_the_lock(repository):
     lock = repository / "dvc.lock"
     cut = lock.read_text()[:-20]
@@ -148,8 +170,6 @@ def test_nothing_is_touched_while_another_has_the_lock(repository):
 
 
 def test_every_stage_of_ours_is_known_by_name():
-    import yaml
-
     from replica.common import parameters
 
     with pytest.MonkeyPatch.context() as patch:
