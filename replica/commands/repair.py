@@ -121,8 +121,8 @@ def restored(text: str, before: str, names: set[str]) -> tuple[str, list[str]] |
     text, before
         The file, and the committed one.
     names
-        The declared stages; of others an entry may be gone on purpose. Nothing is done without any: until dvc.yaml can be
-        read, none of the committed entries could be put back.
+        The declared stages; of others an entry may be gone on purpose. Nothing is done without any: until dvc.yaml can
+        be read, no committed entry could be put back.
     """
     here, known = entries(text), entries(before)
     torn = text[-1:] != "\n" or START.startswith(text)
