@@ -129,7 +129,7 @@ def test_what_never_started_is_neither_stopped_nor_closed(tmp_path):
     one = Workers(2, tmp_path)
     one.stop(signal.SIGINT)
     one.close()
-    assert "client" not in vars(one)
+    assert one._client is None
     assert one.sent == {}
     assert one.memory == MEMORY_LIMIT / 2**20
     assert Workers(2, tmp_path, 0.0).memory == 0.0
@@ -145,10 +145,27 @@ def test_a_signal_is_sent_once_and_another_one_after_it(tmp_path, monkeypatch):
             assert function is command.stop
             sent.append(words)
 
-    vars(one)["client"] = Client()
+    one._client = Client()
     for number, run in ((2, None), (2, None), (2, "trial"), (9, None), (9, "trial"), (9, "trial")):
         one.stop(number, run)
     assert sent == [(one.run, 2), ("trial", 2), (one.run, 9), ("trial", 9)]
+
+
+def test_threads_that_begin_together_share_one_cluster(tmp_path, monkeypatch):
+    """Whatever Python's cached_property does: the one of 3.12 and later has no lock."""
+    clusters = []
+
+    class Cluster:
+        def __init__(self, **_):
+            time.sleep(0.05)
+            clusters.append(self)
+
+    monkeypatch.setattr("distributed.LocalCluster", Cluster)
+    monkeypatch.setattr("distributed.Client", lambda cluster: cluster)
+    one, together = Workers(4, tmp_path), threading.Barrier(4)
+    with ThreadPoolExecutor(4) as pool:
+        asked = [pool.submit(lambda: together.wait() and None or one.client) for _ in range(4)]
+    assert [each.result() for each in asked] == clusters * 4
 
 
 def test_what_is_replaced_let_go_or_quiet_is_so_within_the_block_alone():

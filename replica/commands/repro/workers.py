@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+import threading
 import time
 import uuid
 import warnings
@@ -40,6 +41,8 @@ class Workers:
         self.most = jobs
         self.run = uuid.uuid4().hex
         self.sent: dict[str, int] = {}
+        self._client: Client | None = None
+        self._first = threading.Lock()
 
     @cached_property
     def memory(self) -> float:
@@ -49,8 +52,13 @@ class Workers:
 
         return MEMORY_LIMIT / 2**20
 
-    @cached_property
+    @property
     def client(self) -> Client:
+        with self._first:  # several threads ask for it at once
+            self._client = self._client or self._started()
+        return self._client
+
+    def _started(self) -> Client:
         from distributed import Client, LocalCluster
 
         warnings.filterwarnings("ignore", "Couldn't detect a suitable IP address")  # none is needed
@@ -91,15 +99,15 @@ class Workers:
     def stop(self, number: int, run: str | None = None) -> None:
         """Send a signal to the commands of a run, or of all stages, once."""
         run = run or self.run
-        if number != self.sent.get(run) and "client" in self.__dict__:
-            self.client.run(command.stop, run, number)
+        if number != self.sent.get(run) and self._client:
+            self._client.run(command.stop, run, number)
             self.sent[run] = number
 
     def close(self) -> None:
-        if "client" in self.__dict__:
-            self.client.close()
-            if self.client.cluster:
-                self.client.cluster.close()
+        if self._client:
+            self._client.close()
+            if self._client.cluster:
+                self._client.cluster.close()
 
 
 class Stop:
