@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 
 import jinja2
@@ -38,8 +39,8 @@ def percent(share: float | None, digits: int = 2) -> str:
 
 
 def figure(value: float | None, unit: str = "") -> str:
-    """A figure of a claim in its unit: `%`, `s`, or none."""
-    if value is None:
+    """A figure of a claim in its unit: `%`, `s`, or none; a dash for none and for what a diverged training left."""
+    if value is None or not math.isfinite(value):
         return "–"
     if unit == "%":
         return percent(value)
@@ -49,7 +50,7 @@ def figure(value: float | None, unit: str = "") -> str:
 
 def signed(value: float | None, unit: str = "") -> str:
     """A difference, with its sign; of percentages in points."""
-    if value is None:
+    if value is None or not math.isfinite(value):
         return ""
     text = figure(abs(value), unit).replace("%", "")
     sign = "" if not text.strip("0. s") else "+" if value > 0 else "−"

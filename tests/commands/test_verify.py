@@ -82,6 +82,7 @@ def test_a_fresh_clone_without_data_cache_or_models_gets_the_same_bytes(project,
     content = json.loads(done.stdout)
     assert (content["outcome"], content["status"], content["first"]) == ("the same bytes", 0, None)
     assert content["stages"] == 4
+    assert content["witnesses"] == 0  # of this small project's variant, though there are some of its images
     assert f"models/{NAME}/seed-0/model.weights.h5" in content["digests"][f"train@{NAME}"]
     documented = (ROOT / "docs/verify.md").read_text()
     assert all(f"`{key}`" in documented for key in content)
@@ -123,6 +124,29 @@ def test_what_has_just_been_written_is_judged_in_a_line(copied, wrong, status, l
     assert done.stdout.startswith(f"{line}: 2 of 4 stages of {NAME} at ")
     assert done.stdout.count("\n") == 1
     assert copied.run(*COMMAND, "--written", "mnist_5k_mlp").returncode == 0
+
+
+def test_what_the_record_has_and_nothing_makes_is_an_error(copied):
+    lock = (copied.folder / "dvc.lock").read_text()
+    gone = f"  train@gone:\n    cmd: x\n    outs:\n    - path: models/gone\n      md5: {32 * '0'}.dir\n"
+    (copied.folder / "dvc.lock").write_text(lock + gone)
+    copied.commit("A stage that dvc.yaml no longer has")
+    done = copied.run(*COMMAND, "--all", check=False)
+    assert done.returncode == 1
+    assert "error: train@gone: recorded in HEAD's dvc.lock, and not made here; if dvc.yaml has no such" in done.stdout
+    assert "not found inside 'dvc.yaml'" in copied.run(*COMMAND, "train@gone", check=False).stdout
+
+    for text, line in (
+        (lock, "error: train@gone: recorded in HEAD's dvc.lock, and not made here; "),
+        ("<<<<<<< HEAD\nstages:\n=======\n", "error: dvc.lock: no record of stages; `replica repair` puts"),
+        (None, "error: dvc.lock: no such file here; "),
+    ):
+        (copied.folder / "dvc.lock").unlink()
+        if text is not None:
+            (copied.folder / "dvc.lock").write_text(text)
+        done = copied.run(*COMMAND, "--written", "train@gone", check=False)
+        assert (done.returncode, done.stdout.count("\n")) == (1, 1)
+        assert done.stdout.startswith(line)
 
 
 def test_a_plan_is_what_a_target_needs_and_its_scores():

@@ -8,7 +8,8 @@ import pytest
 from made_up import history, put
 from scipy import stats
 
-from replica.report import words
+from replica.report import verdicts, words
+from replica.report.environment import figure, signed
 from replica.report.results import Results
 
 
@@ -29,6 +30,14 @@ def test_trend(results, values, verdict):
     assert found.verdict == verdict and "Page's L" in found.statistic
     falls = {"reproduced": "refuted", "refuted": "reproduced"}.get(verdict, verdict)
     assert words.trend(results, list("abcd"), "test.accuracy", "falls").verdict == falls
+
+
+def test_what_a_diverged_training_left_is_undecided_and_written_as_a_dash(results):
+    put(results, "a", test_accuracy=[0.5, math.nan, 0.5])
+    put(results, "b", test_accuracy=[0.6, 0.6, 0.6])
+    found = verdicts.less(results, "a", "b", "test.accuracy")
+    assert found.verdict == "undecided"
+    assert (figure(found.detectable), figure(math.inf, "s"), signed(found.difference)) == ("–", "–", "")
 
 
 @pytest.mark.parametrize("way", ["rises", "falls"])

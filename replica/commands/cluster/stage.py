@@ -30,9 +30,10 @@ if TYPE_CHECKING:
 NAME = "cluster"  # of the remote, in a clone's configuration
 
 
-def key(entry: dict[str, Any], versions: dict[str, str]) -> str:
-    """Under what a result is remembered: all that it is made of, and where it is put."""
-    asked = {**entry, "outs": [out["path"] for out in entry.get("outs", [])], "versions": versions}
+def key(entry: dict[str, Any], job: Job) -> str:
+    """Under what a result is remembered: all that it is made of, where it is put, and what is brought back beside."""
+    outs = [out["path"] for out in entry.get("outs", [])]
+    asked = {**entry, "outs": outs, "versions": job.versions, "beside": job.beside}
     return hashlib.sha256(json.dumps(asked, sort_keys=True).encode()).hexdigest()
 
 
@@ -52,12 +53,12 @@ class Memory:
         except (FileNotFoundError, ValueError):
             return None
 
-    def put(self, name: str, entry: dict[str, Any]) -> None:
+    def put(self, name: str, found: dict[str, Any]) -> None:
         path = self._path(name)
         self.odb.fs.makedirs(self.odb.fs.parent(path), exist_ok=True)
         part = f"{path}.{os.getpid()}.part"
         with self.odb.fs.open(part, "w") as file:
-            json.dump(entry, file)
+            json.dump(found, file)
         self.odb.fs.move(part, path)
 
 
@@ -129,19 +130,23 @@ def carried_out(job: Job, seconds: dict[str, float]) -> Result:
         if apart := sorted(path for path, value in job.expected.items() if found.get(path) != value):
             raise UserError(f"{', '.join(apart)}: other files than the driver's; does git track all of them?")
         entry = json.loads(json.dumps(to_single_stage_lockfile(stage)))
-        memory, name = Memory(repo), key(entry, job.versions)
+        memory, name = Memory(repo), key(entry, job)
         before = memory.get(name) if job.remember else None
-        if before is not None and recalled(repo, before):
-            return Result(DONE, entry=before, files=beside(job), remembered=True)
+        if before is not None and recalled(repo, before["entry"]):
+            return Result(DONE, **before, remembered=True)
+        for path in job.beside:
+            if not any(Path(path).is_relative_to(out.def_path) for out in stage.outs):
+                Path(path).unlink(missing_ok=True)  # an earlier job's, of other parameters
         with timed(seconds, "run"):
             done = repo.reproduce(job.stage, single_item=True, force=True)
         entry = json.loads(json.dumps(to_single_stage_lockfile(done[0])))
         with timed(seconds, "push"):
             made = [objects.kept(out) if not out.use_cache else out.hash_info for out in done[0].outs]
             objects.push(repo, NAME, made)
+            found = {"entry": entry, "files": beside(job)}
             if job.remember:
-                memory.put(name, entry)
-        return Result(DONE, entry=entry, files=beside(job))
+                memory.put(name, found)
+        return Result(DONE, **found)
 
 
 def recalled(repo: Repo, entry: dict[str, Any]) -> bool:

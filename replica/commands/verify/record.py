@@ -16,11 +16,22 @@ FETCHED = ("download@", "preprocess@")  # stages whose outputs are data
 
 
 class Record:
-    """The stages of one dvc.lock."""
+    """The stages of one dvc.lock.
+
+    Raises
+    ------
+    UserError
+        Where it is no such file.
+    """
 
     def __init__(self, text: str) -> None:
-        content = yaml.load(text, reader.Loader)
-        self.stages: dict[str, dict[str, Any]] = (content or {}).get("stages") or {}
+        try:
+            content = yaml.load(text, reader.Loader)
+        except yaml.YAMLError:
+            content = None
+        if not isinstance(content, dict):
+            raise UserError("dvc.lock: no record of stages; `replica repair` puts back what the last commit has")
+        self.stages: dict[str, dict[str, Any]] = content.get("stages") or {}
 
     @cached_property
     def makers(self) -> dict[str, str]:

@@ -18,6 +18,7 @@ from replica.report.witnesses import SAME
 ALIKE, OTHER = "other bytes, the same results", "other results"
 STATUS = {SAME: 0, ALIKE: 3, OTHER: 1}
 SAMPLE = "sample"
+GONE = "if dvc.yaml has no such stage any more, take it out of dvc.lock; else run `dvc repro` and commit dvc.lock"
 SHOWN = 6  # of what is newer than dvc.lock
 
 
@@ -27,7 +28,7 @@ class Found:
 
     `stages` are those compared, `scores` those of variants that have other bytes, `others` the files whose other
     figures are other results. `apart` has a line for each thing that sets this machine or commit apart from the
-    record's `witnesses`; `digests` are ours.
+    record's `witnesses`, those that have seen all of the stages or the first that differs; `digests` are ours.
     """
 
     commit: str
@@ -87,12 +88,14 @@ def written(targets: list[str], everything: bool = False) -> Found:
     Raises
     ------
     UserError
-        As `verify`.
+        As `verify`, and where no readable dvc.lock lies here.
     """
     root, text = Path.cwd(), committed()
     record = Record(text)
     asked = [] if everything else targets or [SAMPLE]
     names = record.named(asked)
+    if not (root / "dvc.lock").exists():
+        raise UserError("dvc.lock: no such file here; run `dvc repro`, which writes it")
     if (root / "dvc.lock").read_text().strip() == text:  # which spares reading thousands of lines once more
         return Found(head(root), asked, record.plan(names or list(record.stages)), [])
     return compared(root, root, record, asked, names)
@@ -101,11 +104,18 @@ def written(targets: list[str], everything: bool = False) -> Found:
 def compared(root: Path, folder: Path, record: Record, targets: list[str], names: list[str]) -> Found:
     """Compare the stages of one dvc.lock, in a folder with its outputs, with the committed one."""
     lock = Record((folder / "dvc.lock").read_text())
+    for name in record.plan(names or list(record.stages)):
+        # A stage that dvc.yaml no longer has keeps its entry, which a clone would hold against itself.
+        made = root == folder or all((folder / path).exists() for path in record.outs(name))
+        if name not in lock.stages or not made:
+            raise UserError(f"{name}: recorded in HEAD's dvc.lock, and not made here; {GONE}")
     stages = lock.plan(names or list(lock.stages))
     seen = [witness for witness in witnesses.committed(root) if witnesses.current(witness, record)]
     recorded, ours = Side(record, root, witnesses.listings(seen)), Side(lock, folder)
     differing = differences.find(recorded, ours, stages)
     digests = differences.digests(ours, stages)
+    of = {differing[0].stage} if differing else {*stages}
+    seen = [witness for witness in seen if of <= witness["digests"].keys()]
     if not differing:
         return Found(head(root), targets, stages, [], witnesses=len(seen), digests=digests)
     from replica.commands.verify import results  # half a second of SciPy
