@@ -163,9 +163,13 @@ def test_threads_that_begin_together_share_one_cluster(tmp_path, monkeypatch):
     monkeypatch.setattr("distributed.LocalCluster", Cluster)
     monkeypatch.setattr("distributed.Client", lambda cluster: cluster)
     one, together = Workers(4, tmp_path), threading.Barrier(4)
+
+    def ask(_):
+        together.wait()
+        return one.client
+
     with ThreadPoolExecutor(4) as pool:
-        asked = [pool.submit(lambda: together.wait() and None or one.client) for _ in range(4)]
-    assert [each.result() for each in asked] == clusters * 4
+        assert list(pool.map(ask, range(4))) == clusters * 4
 
 
 def test_what_is_replaced_let_go_or_quiet_is_so_within_the_block_alone():
