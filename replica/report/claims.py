@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal
 from inspect import signature
 from pathlib import Path
@@ -23,6 +23,7 @@ HEADER = (
     "ours", "low", "high", "difference", "detectable", "verdict", "statistic", "reason",
 )  # fmt: skip
 FIGURE = ("variant", "quantity", "value", "relation", "because", "images", "epoch", "also")
+ALONE = {"reproduced": "reproduced, weakly", "refuted": "undecided"}  # what one seed leaves of a verdict
 NAMES = {
     "history.training": "training",
     "history.validation": "validation",
@@ -96,6 +97,11 @@ def judged(claim: dict[str, Any], results: Results) -> Claim:
         several = len(variants_of(arguments)) > 1
         found = Judgement("not run", statistic=f"{missing} has not been run" if several else "")
     quantity = arguments.get("quantity", "")
+    if found.verdict in ALONE and quantity and results.stochastic(quantity):
+        names = [each for each in variants_of(arguments) if len(results.sample(each, quantity).values) == 1]
+        if names:
+            told = f"{found.statistic}; one seed of {', '.join(names)}".removeprefix("; ")
+            found = replace(found, verdict=ALONE[found.verdict], statistic=told)
     reasons = [claim.get("beside", ""), claim.get("note", "")]
     if found.verdict == "refuted":
         reasons += (claim.get("because") or {}).values()

@@ -260,6 +260,17 @@ def test_highest(results):
     assert verdicts.lowest(results, "b", ["a", "c"], "test.accuracy").verdict == "refuted"
 
 
+@pytest.mark.parametrize(("lower", "verdict"), [("a", "reproduced, weakly"), ("b", "undecided")])
+def test_one_seed_settles_no_claim_in_words(results, lower, verdict):
+    put(results, "a", test_accuracy=[0.5])
+    put(results, "b", test_accuracy=[0.8, 0.81, 0.82])
+    test = {"less": {"a": lower, "b": "ab".replace(lower, ""), "quantity": "test.accuracy"}}
+    claim = {"id": "A1", "document": "A", "line": 1, "section": "", "claim": "One is lower.", "test": test}
+    found = claims.judged(claim, results).judgement
+    assert found.verdict == verdict
+    assert found.statistic.endswith("; one seed of a")
+
+
 def test_parameters_are_compared_exactly(results):
     for name, count in (("a", 1000), ("b", 1001)):
         (results.root / "metrics/details").mkdir(parents=True, exist_ok=True)
