@@ -16,7 +16,7 @@ from conftest import ROOT
 from replica.commands.assignment import command, declaration, forms, rerun, starter, worker
 from replica.commands.assignment.grade import SEEDS, Grader, grade
 from replica.commands.assignment.judge import interval
-from replica.commands.assignment.submission import Submission
+from replica.commands.assignment.submission import Submission, read, student_of
 from replica.common.errors import UserError
 
 RECORDED = json.loads(GOLDEN.read_text())
@@ -281,6 +281,38 @@ def test_any_answers_have_a_grade_and_one_line_each(tmp_path, recorded, text):
     for form in forms.FORMS:
         assert getattr(forms, form)(found)
     assert not (ROOT / "caught").exists()
+
+
+NUMBERS = ("11712345", "007", "+49", "1e5", "true", "null", "2024-01-01", "1_2", "@ada", "-", "müller", "𠮷野")
+
+
+@pytest.mark.parametrize("student", NUMBERS)
+def test_a_student_named_by_what_yaml_takes_for_more_than_text_has_that_name(tmp_path, student):
+    (tmp_path / "answers.yaml").write_text(starter.files(assigned("dense", student))["answers.yaml"])
+    assert student_of(tmp_path) == student
+    assert read(assigned("dense", student), tmp_path).changed == []
+
+
+def test_a_name_without_quotes_is_refused_in_a_line_and_the_next_submission_graded(tmp_path, recorded, capsys):
+    """Starters that were handed out before names had quotes: 007 is 7, and the numbers dealt to 7 are others."""
+    folders = [good(tmp_path / each, "dense") for each in ("a", "b")]
+    write(folders[0] / "answers.yaml", {**answered("dense"), "student": 7})
+    command.grade("dense", folders, "", None, "text")
+    said = " ".join(capsys.readouterr().out.split())
+    assert "dense: 0 of 11 points, incomplete" in said and f"dense, {STUDENT}: 11 of 11 points, graded" in said
+    assert "student: got 7, which is no text; put the name into quotes, as it was given" in said
+    assert "params.yaml" not in said
+    assert grade(assigned("dense"), folders[0], None).status == "graded", "where the teacher says whose it is"
+
+
+def test_an_assignment_named_by_a_number_is_graded_under_its_name(tmp_path):
+    (tmp_path / "2024.yaml").write_text(OWN_CHAPTER)
+    assignment = declaration.deal(*declaration.chapter(str(tmp_path / "2024.yaml")), "ada")
+    files = starter.files(assignment)
+    (tmp_path / "params.yaml").write_text(files["params.yaml"])
+    for answers in (files["answers.yaml"], files["answers.yaml"].replace('"2024"', "2024")):  # as it was before quotes
+        (tmp_path / "answers.yaml").write_text(answers)
+        assert read(assignment, tmp_path).problems == []
 
 
 def test_what_is_no_hand_in_is_left_aside_and_said(tmp_path, recorded):

@@ -60,7 +60,15 @@ class Grader:
 
     @cached_property
     def declared(self) -> dict[str, Any]:
-        """params.yaml with the entries that are the student's own; the others, and what is missing, as handed out."""
+        """params.yaml with the entries that are the student's own; the others, and what is missing, as handed out.
+
+        Raises
+        ------
+        UserError
+            Where a section is missing, or nobody knows what was handed out.
+        """
+        if self.found.unnamed:
+            raise UserError(self.found.unnamed)
         joined: dict[str, Any] = {**self.assignment.params, "datasets": self.datasets[False][0]}
         for section in ("networks", "variants"):
             theirs, handed_out = self.found.params.get(section), self.assignment.params[section]

@@ -53,6 +53,7 @@ def files(assignment: Assignment, root: Path = Path()) -> dict[str, str]:
     used = dict.fromkeys(entry["data"]["dataset"] for entry in assignment.params["variants"].values())
     datasets = {name: parameters.entry_of(facts, "datasets", name) for name in used}
     templates = environment(Path(__file__).parent)
+    templates.policies["json.dumps_kwargs"] = {"ensure_ascii": False}  # YAML joins no two halves of a character
     said: dict[str, Any] = {
         "assignment": assignment,
         "questions": [(each, assignment.asked(each), hint(each)) for each in assignment.chapter.questions],

@@ -33,7 +33,7 @@ class Submission:
     """A folder's answers and declared parameters.
 
     `changed` has a line for each entry of params.yaml that was changed and is not the student's to change, `notes` for
-    what was not looked at, `problems` for what could not be read.
+    what was not looked at, `problems` for what could not be read, `unnamed` why nobody knows whose numbers it has.
     """
 
     folder: Path
@@ -42,6 +42,7 @@ class Submission:
     changed: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     problems: list[str] = field(default_factory=list)
+    unnamed: str = ""
 
 
 def text(folder: Path, name: str) -> str:
@@ -101,11 +102,16 @@ def read(assignment: Assignment, folder: Path) -> Submission:
     wanted = {"assignment", "student", *(question.id for question in assignment.chapter.questions)}
     if unknown := [str(key)[:40] for key in found.answers if key not in wanted]:
         found.notes.append(f"answers.yaml: {', '.join(unknown[:SHOWN])}: no such question")
-    if (other := found.answers.get("assignment")) not in (None, assignment.name):
+    if (other := found.answers.get("assignment")) is not None and str(other) != assignment.name:
         found.problems.append(f"answers.yaml: of the assignment {str(other)[:40]}, where {assignment.name} is graded")
-    if (other := found.answers.get("student")) and assignment.student and other != assignment.student:
-        found.changed.append(f"answers.yaml: student: got {str(other)[:80]}; this is graded for {assignment.student}")
-    if found.params:
+    other = found.answers.get("student")
+    if assignment.student and isinstance(other, str) and other not in ("", assignment.student):
+        found.changed.append(f"answers.yaml: student: got {other[:80]}; this is graded for {assignment.student}")
+    if not assignment.student and not isinstance(other, str | None):  # 007 is 7: whose numbers, nobody can tell
+        got = f"got {str(other)[:40]}, which is no text"
+        found.unnamed = f"answers.yaml: student: {got}; put the name into quotes, as it was given"
+        found.problems.append(found.unnamed)
+    elif found.params:
         found.changed += list(differences(assignment, found.params))
     found.notes += ignored(folder, starter.files(assignment))
     return found
