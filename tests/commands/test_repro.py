@@ -16,6 +16,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from conftest import ROOT
@@ -291,19 +292,21 @@ for name in ("slow.txt", "kept.txt", "slow.json"):
 """
 
 
-def interrupt(root: Path, signals: list[int]) -> int:
-    """Start the driver, wait for the slow stage to be in the middle of things, signal, and wait for the end."""
-    process = subprocess.Popen(
-        [sys.executable, "-c", DRIVER],
-        cwd=root,
-        env={**os.environ, "PYTHONPATH": str(ROOT)},
-        stdout=subprocess.DEVNULL,
-    )
+def begun(root: Path, script: str = DRIVER, **streams: Any) -> subprocess.Popen[bytes]:
+    """Start the driver and wait for the slow stage to be in the middle of things."""
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    process = subprocess.Popen([sys.executable, "-c", script], cwd=root, env=environment, **streams)
     until = time.time() + 30
     while not ((root / "pids").exists() and (root / "dvc.lock").exists() and (root / "pids").read_text()):
         assert time.time() < until
         assert process.poll() is None
         time.sleep(0.02)
+    return process
+
+
+def interrupt(root: Path, signals: list[int]) -> int:
+    """Send the driver signals when it has begun, and wait for its end."""
+    process = begun(root, stdout=subprocess.DEVNULL)
     for number in signals:
         process.send_signal(number)
         time.sleep(0.3)
@@ -341,6 +344,25 @@ def test_stopping_leaves_nothing_half_done(
     assert "up to date" in dvc(root, "status", "fast")
     dvc(root, "repro")
     assert (root / "last.txt").read_text() == "last.txt\nwhole"
+
+
+@pytest.mark.parametrize("hold", ["polite", "stubborn"])
+def test_a_closed_terminal_stops_as_a_signal_does(repository: Callable[..., Path], hold: str) -> None:
+    waits = "while not pathlib.Path('closed').exists(): time.sleep(0.05)"
+    root = repository(SLOW, slow_py=SLOW_PY.replace("SIGINT", "SIGHUP").replace("time.sleep(100)", waits))
+    (root / "hold").write_text(hold)
+    ours, theirs = os.openpty()
+    streams = dict.fromkeys(("stdin", "stdout", "stderr"), theirs)
+    process = begun(root, f"import os; os.login_tty(0); {DRIVER}", **streams)
+    os.close(theirs)
+    os.close(ours)
+    time.sleep(1)
+    (root / "closed").touch()
+    assert process.wait(9) == 128 + signal.SIGHUP
+    assert {path.name for path in root.glob("*.txt")} == {"fast.txt", "kept.txt"}
+    assert (root / "kept.txt").read_text() == ("whole" if hold == "stubborn" else "half"), "asked, and not killed"
+    assert json.loads((root / ".dvc/tmp/rwlock").read_text() or "{}") == {}
+    assert "fast:" in (root / "dvc.lock").read_text()
 
 
 def test_a_killed_driver_leaves_no_stale_lock(repository: Callable[..., Path]) -> None:

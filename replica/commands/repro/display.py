@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import BinaryIO
+from typing import IO, Any, BinaryIO
 
 from rich.console import Console, Group, RenderableType
 from rich.live import Live
@@ -67,6 +69,26 @@ class Running:
         return lines
 
 
+class Lasting:
+    """A stream that leads nowhere once its terminal has been closed, so that a run ends in order without a reader."""
+
+    def __init__(self, stream: IO[str]) -> None:
+        self.stream = stream
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.stream, name)
+
+    def write(self, text: str) -> None:
+        try:
+            self.stream.write(text)
+            self.stream.flush()
+        except OSError as error:
+            if error.errno != errno.EIO:
+                raise
+            with Path(os.devnull).open("w") as nowhere:  # where Python's own flush at its end goes too
+                os.dup2(nowhere.fileno(), self.stream.fileno())
+
+
 class Display:
     """Shows a run as it goes; a context manager.
 
@@ -80,30 +102,32 @@ class Display:
 
     def __init__(self, console: Console, summary: Callable[[], str]) -> None:
         self.console, self.summary = console, summary
+        console.file = Lasting(console.file)  # type: ignore[assignment]
+        self.terminal = console.is_terminal  # a closed one is none any more
         self.running: dict[str, Running] = {}
         self.live = Live(console=console, get_renderable=self._table, refresh_per_second=4, transient=True)
 
     def __enter__(self) -> Display:
-        if self.console.is_terminal:
+        if self.terminal:
             self.live.start()
         return self
 
     def __exit__(self, *_: object) -> None:
-        if self.console.is_terminal:
+        if self.terminal:
             self.live.stop()
 
     def started(self, name: str, log: Path, expected: float) -> None:
         self.running[name] = Running(log, expected)
-        if not self.console.is_terminal:
+        if not self.terminal:
             self.line(name, "started")
 
     def ended(self, name: str, words: str, style: str = "") -> None:
         """Print how a stage ended; it leaves the table."""
         running = self.running.pop(name, None)
         rest = running.close() if running else []
-        if not self.console.is_terminal:
+        if not self.terminal:
             self._echo(name, rest)
-        foot = "" if self.console.is_terminal else f"  [{self.summary()}]"
+        foot = "" if self.terminal else f"  [{self.summary()}]"
         self.line(name, words + foot, style)
 
     def line(self, name: str, words: str, style: str = "") -> None:
@@ -113,7 +137,7 @@ class Display:
         """Read the logs of what runs."""
         for name, running in list(self.running.items()):
             lines = running.lines()
-            if not self.console.is_terminal:
+            if not self.terminal:
                 self._echo(name, lines)
 
     def _echo(self, name: str, lines: list[str]) -> None:
