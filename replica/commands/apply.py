@@ -39,11 +39,14 @@ def apply(name: str) -> None:
     Raises
     ------
     UserError
-        Where there is no such experiment, HEAD has moved on in the same files, or something would be lost; then
-        everything is as it was.
+        Below the project's root, where there is no such experiment, HEAD has moved on in the same files, or something
+        would be lost; then everything is as it was.
     """
     root = Path.cwd()
     with opened() as repo:
+        top = Path(git(root, "rev-parse", "--show-toplevel"))
+        if top.resolve() != root.resolve():
+            raise UserError(f"replica apply: run it from the project's root, {top}")
         rev, base = found(repo, name)
         theirs = changed(root, base, rev)
         if moved := changed(root, base, "HEAD") & theirs:

@@ -144,6 +144,13 @@ def test_nothing_of_ones_own_is_lost(project, file, told):
         own.unlink()
 
 
+def test_below_the_root_nothing_is_said_to_have_been_applied(project):
+    before = state(project.folder)
+    with contextlib.chdir("metrics"), pytest.raises(UserError, match=r"^replica apply: run it from the project's root"):
+        apply.apply("narrow")
+    assert state(project.folder) == before
+
+
 def test_a_name_that_is_none_and_a_commit_that_moved_on(project):
     with pytest.raises(UserError, match=r"^narow: no experiment of that name; did you mean narrow\? "):
         apply.apply("narow")
