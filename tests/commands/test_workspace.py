@@ -88,8 +88,10 @@ def test_an_experiment_without_a_change_is_one_too_and_replaces_the_one_of_its_n
         (folder / "a").write_text(text)
         workspace.publish(root, folder, ref, "again", [])
         assert git(root, "show", f"{ref}:a") + "\n" == text
-    assert workspace.experiments(root, state.base, "s") == ["s-001"]
-    assert workspace.experiments(root, state.base, "other") == []
+    for name in ("s-wide-001", "s-12", "s-1000", "other-s-001"):
+        git(root, "update-ref", ref.replace("s-001", name), state.base)
+    assert workspace.experiments(root, state.base, "s") == ["s-001", "s-1000"]
+    assert workspace.experiments(root, state.base, "wide") == []
 
 
 def test_where_git_knows_no_one_the_commit_is_ours(root, monkeypatch):

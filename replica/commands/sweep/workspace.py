@@ -6,6 +6,7 @@ a fifth of a second, and nothing in the user's folder is touched.
 
 from __future__ import annotations
 
+import re
 import shutil
 import tempfile
 from collections.abc import Sequence
@@ -90,6 +91,6 @@ def arrays(repo: Repo, dataset: str) -> list[Output]:
 
 
 def experiments(root: Path, base: str, name: str) -> list[str]:
-    """The names of a commit's experiments that begin with `name-`."""
-    pattern = f"refs/exps/{base[:2]}/{base[2:]}/{name}-*"
-    return [ref.rpartition("/")[2] for ref in git(root, "for-each-ref", "--format=%(refname)", pattern).splitlines()]
+    """The names of a commit's experiments that are `name` and a trial's number."""
+    refs = git(root, "for-each-ref", "--format=%(refname)", f"refs/exps/{base[:2]}/{base[2:]}").splitlines()
+    return [found[1] for ref in refs if (found := re.search(rf"/({re.escape(name)}-\d{{3,}})$", ref))]
