@@ -315,6 +315,46 @@ def test_an_assignment_named_by_a_number_is_graded_under_its_name(tmp_path):
         assert read(assignment, tmp_path).problems == []
 
 
+HUGE = "0x" + "f" * 5000
+WIDER = {"DepthwiseConv2D": {"kernel_size": 1, "depth_multiplier": 10**18}}
+WIDEST = {"0": {"Conv2D": {"filters": "$units", "kernel_size": 1}}, **{str(place): WIDER for place in range(1, 20)}}
+
+
+@pytest.mark.parametrize(
+    "file, text",
+    [
+        ("metrics/baseline.json", '{"params_total": Infinity, "test": {"accuracy": 1}, "train": {"accuracy": 1}}'),
+        ("metrics/mine.json", f'{{"params_total": 1, "test": {{"accuracy": {9**420}}}, "train": {{"accuracy": 1}}}}'),
+        ("answers.yaml", f"hidden_layer: {HUGE}"),
+        ("answers.yaml", f"student: {HUGE}"),
+        ("answers.yaml", f"width: [a, {{b: !!set {{{HUGE}}}}}]"),
+        ("answers.yaml", f"? {HUGE}\n: 1"),
+        ("params.yaml", yaml.safe_dump(solved("dense")).replace("epochs: 30", f"epochs: {HUGE}")),
+        ("params.yaml", yaml.safe_dump({**solved("dense"), "training": {"kernels": "x"}}).replace(": x", f": {HUGE}")),
+        (
+            "dvc.lock",
+            f"stages: {{train@mine: {{params: {{params.yaml: {{a: {HUGE}}}}}}}, evaluate@mine: {{outs: []}}}}",
+        ),
+    ],
+    ids=range(9),
+)
+def test_a_number_too_large_to_be_written_ends_no_grading(tmp_path, recorded, file, text):
+    folder = good(tmp_path, "dense")
+    (folder / file).write_text(text)
+    assert student_of(folder) in ("", STUDENT)
+    found = grade(assigned("dense"), folder, kept("dense"))
+    refused = file in starter.HANDED_IN
+    assert found.status == ("incomplete" if refused else "graded")
+    assert found.notes == ([f"{file}: a whole number of more than 20 digits"] if refused else [])
+
+
+def test_a_network_too_large_to_be_counted_ends_no_grading(tmp_path, recorded):
+    params = solved("dense")
+    params["networks"]["mine"]["layers"] = {**WIDEST, "20": "Flatten", "21": {"Dense": {"units": 10}}}
+    found = grade(assigned("dense"), put(tmp_path, "dense", answered("dense"), params), kept("dense"))
+    assert by_id(found)["goal"].why == "variants.mine: a network too large to count"
+
+
 def test_what_is_no_hand_in_is_left_aside_and_said(tmp_path, recorded):
     folder = good(tmp_path / "ada", "dense")
     (folder / "stages/train.py").write_text("raise SystemExit('run')")

@@ -26,6 +26,7 @@ LEFT = (  # not looked into: what runs leave, and what a course or a person puts
     *(".git", ".github", ".venv"),
 )
 SHOWN = 6
+LONGEST = 20  # digits of a whole number: one of thousands Python cannot write
 
 
 @dataclass
@@ -67,11 +68,24 @@ def text(folder: Path, name: str) -> str:
 
 
 def mapping(folder: Path, name: str) -> dict[str, Any]:
-    """A YAML file's sections; raises UserError where there are none."""
+    """A YAML file's sections; raises UserError where there are none, or a number in them is too long for a figure."""
     found = reader.load(text(folder, name), name)
     if not isinstance(found, dict):
         raise UserError(f"{name}: a {type(found).__name__}, where names and values were expected")
+    if any(isinstance(each, int) and abs(each) >= 10**LONGEST for each in scalars(found)):
+        raise UserError(f"{name}: a whole number of more than {LONGEST} digits")
     return found
+
+
+def scalars(value: Any) -> Iterator[Any]:
+    """All keys and values inside that hold no others."""
+    if isinstance(value, Mapping):
+        value = [*value, *value.values()]
+    if isinstance(value, list | tuple | set):
+        for each in value:
+            yield from scalars(each)
+    else:
+        yield value
 
 
 def student_of(folder: Path) -> str:
@@ -187,7 +201,7 @@ def claimed(found: Submission, variant: str) -> dict[str, Any]:
         metrics = json.loads(text(found.folder, f"metrics/{variant}.json"))
         test, train = (float(metrics[part]["accuracy"]) for part in ("test", "train"))
         return {"test": test, "train": train, "gap": train - test, "parameters": int(metrics["params_total"])}
-    except (UserError, ValueError, TypeError, KeyError, RecursionError):
+    except (UserError, ArithmeticError, ValueError, TypeError, KeyError, RecursionError):
         return {}
 
 
