@@ -103,7 +103,9 @@ def test_an_image_of_mnist_s_size_is_only_turned_to_light_on_dark():
 @pytest.mark.parametrize("level", [0, 128, 255])
 def test_a_page_without_a_digit_is_refused(level):
     noisy = np.clip(np.random.default_rng(0).normal(level, 2, (90, 60)), 0, 255).astype(np.uint8)
-    for page in (Image.new("RGB", (50, 70), (level,) * 3), Image.fromarray(noisy)):
+    specks = np.full((560, 560), level, np.uint8)
+    specks[[40, 500], [500, 40]] = 255 - level
+    for page in (Image.new("RGB", (50, 70), (level,) * 3), Image.fromarray(noisy), Image.fromarray(specks)):
         with pytest.raises(BadFileError, match="one even colour, and no digit on it"):
             digits.normalize(page)
 
@@ -202,6 +204,34 @@ def test_every_file_that_is_no_picture_is_a_line(project, tmp_path):
         f"error: {files[2]}: no such file",
         f"error: {tmp_path}: a folder, where a picture was expected",
     ]
+
+
+def test_a_variant_that_lacks_its_network_is_one_line(project):
+    before = Path("params.yaml").read_text()
+    declared = parameters.read()
+    del declared["variants"]["digits"]["network"]
+    try:
+        Path("params.yaml").write_text(yaml.safe_dump(declared, sort_keys=False))
+        with pytest.raises(UserError, match=r"^variants\.digits\.network: missing") as caught:
+            predict.Predictor("digits")
+    finally:
+        Path("params.yaml").write_text(before)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_model_that_diverged_is_one_line(project, tmp_path):
+    weights = Path("models/digits/seed-0/model.weights.h5")
+    good = weights.read_bytes()
+    diverged = predict.Predictor("digits")
+    diverged.load()
+    diverged.model.set_weights([each * np.nan for each in diverged.model.get_weights()])
+    try:
+        diverged.model.save_weights(weights)
+        with pytest.raises(UserError, match=r"^digits: its outputs are no numbers, as its training diverged") as caught:
+            predict.predict("digits", written(tmp_path, arrays.load("mnist_5k").x_test[:1]))
+    finally:
+        weights.write_bytes(good)
+    assert "\n" not in str(caught.value)
 
 
 @pytest.mark.parametrize("file", ["architecture.json", "model.weights.h5"])

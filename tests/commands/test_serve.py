@@ -97,6 +97,22 @@ def test_a_picture_is_answered_with_what_was_seen_probabilities_and_maps(page):
     np.testing.assert_allclose(shown, maps / maps.max() * 255, atol=1)
 
 
+def test_what_has_no_answer_is_a_line_of_json(page):
+    specks = Image.new("L", (560, 560), 255)
+    for place in ((40, 500), (500, 40)):
+        specks.putpixel(place, 0)
+    status, _, content = ask(page, "POST", "/predict", png(specks), Content_Type="image/png")
+    assert (status, json.loads(content)) == (422, {"error": "one even colour, and no digit on it"})
+    weights = page.predictor.model.get_weights()
+    page.predictor.model.set_weights([each * np.nan for each in weights])
+    try:
+        status, _, content = ask(page, "POST", "/predict", png(digit()), Content_Type="image/png")
+    finally:
+        page.predictor.model.set_weights(weights)
+    assert status == 500
+    assert json.loads(content)["error"].startswith("digits: its outputs are no numbers")
+
+
 def test_it_answers_on_this_machine_to_its_own_page_alone(page):
     assert page.server_address[0] == "127.0.0.1"
     own = f"127.0.0.1:{page.server_port}"

@@ -12,6 +12,7 @@ LARGEST = 560  # pixels a side that are looked at; more add nothing
 INK = 0.2  # of the strongest ink; what is weaker is paper
 MIDDLE = 14.5  # where the centre of mass comes to lie, in pixels from the edge: MNIST's digits have theirs at 14.5±0.3
 FAINTEST = 24  # of 255: a picture whose ink is weaker is one even colour
+EMPTY = "one even colour, and no digit on it"
 
 
 def normalize(image: Image.Image) -> np.ndarray:
@@ -33,9 +34,11 @@ def normalize(image: Image.Image) -> np.ndarray:
         return (255 - values if paper > 127 else values).astype(np.uint8)[..., None]
     ink = np.clip(paper - values if paper > 127 else values - paper, 0, None)
     if ink.max() < FAINTEST:
-        raise BadFileError("one even colour, and no digit on it")
-    ink = np.where(ink < INK * ink.max(), 0, ink * 255 / ink.max()).round().astype(np.uint8)
-    return centred(fitted(ink))[..., None]
+        raise BadFileError(EMPTY)
+    digit = fitted(np.where(ink < INK * ink.max(), 0, ink * 255 / ink.max()).round().astype(np.uint8))
+    if not digit.any():  # specks, which the resizing has averaged away
+        raise BadFileError(EMPTY)
+    return centred(digit)[..., None]
 
 
 def fitted(ink: np.ndarray) -> np.ndarray:

@@ -45,14 +45,16 @@ class Predictor:
     Raises
     ------
     UserError
-        Where there is no such variant, it takes no pictures, or it has not been trained.
+        Where there is no such variant, its declaration is wrong, it takes no pictures, or it has not been trained.
     """
 
     def __init__(self, name: str) -> None:
         declared = parameters.declared()
+        datasets = check.datasets(declared)
         check.require("variants", name, declared["variants"], "variant")
+        check.check_variant(declared, name, datasets)
         variant = parameters.variant(declared, name)
-        dataset = check.datasets(declared)[variant["dataset"]]
+        dataset = datasets[variant["dataset"]]
         if len(dataset.shape) != 3:
             raise UserError(f"{name}: trained on {variant['dataset']}, which are points, not pictures")
         self.declared = variant
@@ -99,10 +101,21 @@ class Predictor:
         return digits.normalize(image) if self.mnist else pictures.fit(image, self.shape)
 
     def probabilities(self, x: np.ndarray) -> np.ndarray:
-        """Each class's probability for images as `see` returns them: float32 [n, classes]."""
+        """Each class's probability for images as `see` returns them: float32 [n, classes].
+
+        Raises
+        ------
+        UserError
+            Where the network's outputs are no numbers.
+        """
         from replica.training import networks
 
-        return networks.probabilities(self.model, np.asarray(self.model(x, training=False)))
+        found = networks.probabilities(self.model, np.asarray(self.model(x, training=False)))
+        if not np.isfinite(found).all():
+            raise UserError(
+                f"{self.name}: its outputs are no numbers, as its training diverged; a smaller learning_rate may help"
+            )
+        return found
 
     def maps(self, x: np.ndarray, layers: int = 2) -> Iterator[tuple[str, np.ndarray]]:
         """The first convolutions' outputs for one image: the layer's name and float32 [maps, height, width]."""

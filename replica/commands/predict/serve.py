@@ -95,6 +95,8 @@ class Page(ThreadingHTTPServer):
         ------
         BadFileError
             Where it is no picture, or there is nothing on it.
+        UserError
+            Where the network's outputs are no numbers.
         TimeoutError
             Where its turn does not come.
         """
@@ -162,6 +164,8 @@ class Handler(BaseHTTPRequestHandler):
                 answer = self.server.answer(content)
             except BadFileError as error:
                 self.refuse(HTTPStatus.UNPROCESSABLE_ENTITY, str(error))
+            except UserError as error:
+                self.refuse(HTTPStatus.INTERNAL_SERVER_ERROR, str(error))
             except TimeoutError:
                 self.refuse(HTTPStatus.SERVICE_UNAVAILABLE, "busy with other pictures; try again")
             else:
