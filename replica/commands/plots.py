@@ -73,7 +73,7 @@ def render(targets: list[str], revs: list[str], suffix: str, folder: Path) -> It
         name = re.sub(r"[^\w./-]+", "_", renderer.name.removeprefix("plots/"))
         if renderer.TYPE == "image":
             for point in renderer.datapoints:
-                rev = f"_{point['rev']}" if revs else ""
+                rev = f"_{point['rev']}".replace("/", "_") if revs else ""
                 content = base64.b64decode(point["src"].partition(",")[2])
                 yield write(folder / name, rev, Path(name).suffix, content)
         elif renderer.datapoints:

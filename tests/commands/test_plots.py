@@ -137,6 +137,14 @@ def test_revisions_over_each_other_as_svg(plotted, tmp_path):
     assert Image.open(io.BytesIO(after.read_bytes())).getpixel((0, 0)) == (230, 0, 0)
 
 
+def test_a_branch_s_slash_makes_no_folder(plotted, tmp_path):
+    plotted.run("git", "branch", "feature/x")
+    picture = f"{FOLDER}/mistakes.png"
+    replica(plotted, picture, "--rev", "feature/x", "--rev", "workspace", "--output", str(tmp_path))
+    files = {str(file.relative_to(tmp_path)) for file in tmp_path.rglob("*") if file.is_file()}
+    assert files == {f"variants/tiny/mistakes_{rev}.png" for rev in ("feature_x", "workspace")}
+
+
 def test_colours_order_and_per_cent_are_those_of_the_pictures(plotted, tmp_path):
     replica(plotted, "--format", "svg", "--output", str(tmp_path))
     text = (tmp_path / "variants/tiny/history.svg").read_text()
