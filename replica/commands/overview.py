@@ -14,6 +14,7 @@ from rich.text import Text
 from replica.commands import receptive
 from replica.common import parameters
 from replica.common.errors import UserError
+from replica.common.files import read_json
 from replica.datasets import declaration
 from replica.schema import check
 from replica.schema.layers import Layer, Shape, words
@@ -96,7 +97,7 @@ def results(declared: dict[str, Any], names: list[str]) -> None:
     Raises
     ------
     UserError
-        Where a name is no variant's, or nothing has been evaluated yet.
+        Where a name is no variant's, a file is damaged, or nothing has been evaluated yet.
     """
     datasets = check.datasets(declared)
     sample = names == ["sample"]
@@ -112,10 +113,11 @@ def results(declared: dict[str, Any], names: list[str]) -> None:
         file = Path("metrics", f"{name}.json")
         if not file.exists():
             continue
-        score, entry = json.loads(file.read_text()), declared["variants"][name]
+        score, entry = read_json(file, f"dvc repro evaluate@{name}"), declared["variants"][name]
         test = score["test"]
         timing = Path("timings", f"{name}.json")
-        seconds = f"{json.loads(timing.read_text())['train_seconds']:.1f}" if timing.exists() else "–"
+        took = read_json(timing, f"dvc repro --force train@{name}") if timing.exists() else None
+        seconds = f"{took['train_seconds']:.1f}" if took else "–"
         lines.add_row(
             name, entry["data"]["dataset"], f"{test['accuracy']:.4f}",
             f"{test['accuracy_low']:.4f} – {test['accuracy_high']:.4f}",

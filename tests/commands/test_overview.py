@@ -76,3 +76,19 @@ def test_results_are_a_table(declared, capsys):
     shutil.rmtree("metrics")
     with pytest.raises(UserError, match="make sample"):
         overview.results(declared, [])
+
+
+@pytest.mark.parametrize(
+    ("file", "remedy"),
+    [
+        ("metrics/mnist_mlp.json", "dvc repro evaluate@mnist_mlp"),
+        ("timings/mnist_mlp.json", "dvc repro --force train@mnist_mlp"),
+    ],
+)
+def test_a_damaged_file_is_one_line(file, remedy, declared):
+    metrics("mnist_mlp", 0.97)
+    Path(file).parent.mkdir(exist_ok=True)
+    Path(file).write_text('{"test": {"acc')
+    with pytest.raises(UserError) as caught:
+        overview.results(declared, [])
+    assert str(caught.value) == f"{file}: not JSON; delete it and run `{remedy}`"
