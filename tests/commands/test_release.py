@@ -68,12 +68,19 @@ def test_the_same_lock_gives_the_same_bytes(released):
     assert crate.write(released).read_bytes() == before
 
 
-def test_a_result_edited_by_hand_is_refused_and_what_was_there_stays(released):
-    file = released / "metrics/mnist_5k_mlp.json"
+@pytest.mark.parametrize(
+    ("edited", "output"),
+    [
+        ("metrics/mnist_5k_mlp.json", "metrics/mnist_5k_mlp.json"),
+        ("metrics/cards/mnist_5k_mlp.md", "metrics/cards"),
+    ],
+)
+def test_a_result_edited_by_hand_is_refused_and_what_was_there_stays(edited, output, released):
+    file = released / edited
     kept, before = file.read_text(), (released / crate.NAME).read_bytes()
     try:
         file.write_text(kept.replace("0.9", "0.8"))
-        with pytest.raises(UserError, match=r"^metrics/mnist_5k_mlp\.json: not the bytes that dvc\.lock records"):
+        with pytest.raises(UserError, match=rf"^{output}: not the bytes that dvc\.lock records"):
             crate.write(released)
     finally:
         file.write_text(kept)

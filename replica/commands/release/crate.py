@@ -16,6 +16,7 @@ import warnings
 from pathlib import Path
 from typing import Any
 
+from replica.commands.verify.scratch import listed
 from replica.common import parameters
 from replica.common.errors import UserError
 
@@ -111,8 +112,9 @@ def refuse_stale(root: Path, stages: dict[str, Any], outs: dict[str, Any], track
         With a line for each file or stage that is not so.
     """
     problems = []
+    held = tracked.union(*(map(str, Path(name).parents) for name in tracked))
     for path, out in outs.items():
-        if path in tracked and not same(root / path, out["md5"]):
+        if path in held and not same(root / path, out["md5"]):
             problems.append(f"{path}: not the bytes that dvc.lock records; run `dvc repro`")
     for name, stage in stages.items():
         for each in stage["deps"]:
@@ -124,8 +126,10 @@ def refuse_stale(root: Path, stages: dict[str, Any], outs: dict[str, Any], track
         raise UserError("\n".join(problems))
 
 
-def same(file: Path, md5: str) -> bool:
-    return file.is_file() and hashlib.md5(file.read_bytes(), usedforsecurity=False).hexdigest() == md5
+def same(place: Path, md5: str) -> bool:
+    if place.is_dir():
+        return listed(place)[2] == md5
+    return place.is_file() and hashlib.md5(place.read_bytes(), usedforsecurity=False).hexdigest() == md5
 
 
 def check(root: Path, kind: Any) -> None:

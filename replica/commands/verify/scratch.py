@@ -55,13 +55,8 @@ def prepare(root: Path, folder: Path, record: Record, plan: list[str]) -> None:
 
 def take(own: Path, copy: Path, md5: str, cache: Path) -> None:
     """Copy a folder, and into DVC's cache, if it has this hash: as DVC has it, the MD5 of its listing."""
-    hashes = {}
-    for file in own.rglob("*"):
-        if file.is_file():
-            with file.open("rb") as opened:
-                hashes[file.relative_to(own).as_posix()] = hashlib.file_digest(opened, "md5").hexdigest()
-    listing = json.dumps([{"md5": hashes[name], "relpath": name} for name in sorted(hashes)], sort_keys=True).encode()
-    if hashlib.md5(listing).hexdigest() + ".dir" != md5:
+    hashes, listing, found = listed(own)
+    if found != md5:
         return
     shutil.copytree(own, copy)
     for name, value in hashes.items():
@@ -72,6 +67,17 @@ def take(own: Path, copy: Path, md5: str, cache: Path) -> None:
     place = cache / md5[:2] / md5[2:]
     place.parent.mkdir(parents=True, exist_ok=True)
     place.write_bytes(listing)
+
+
+def listed(folder: Path) -> tuple[dict[str, str], bytes, str]:
+    """The MD5 of each file in a folder, the folder's listing as DVC has it, and the hash that dvc.lock has of that."""
+    hashes = {}
+    for file in folder.rglob("*"):
+        if file.is_file():
+            with file.open("rb") as opened:
+                hashes[file.relative_to(folder).as_posix()] = hashlib.file_digest(opened, "md5").hexdigest()
+    listing = json.dumps([{"md5": hashes[name], "relpath": name} for name in sorted(hashes)], sort_keys=True).encode()
+    return hashes, listing, hashlib.md5(listing).hexdigest() + ".dir"
 
 
 def reproduce(folder: Path, names: list[str], jobs: int | None) -> None:
