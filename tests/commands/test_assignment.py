@@ -355,6 +355,22 @@ def test_a_network_too_large_to_be_counted_ends_no_grading(tmp_path, recorded):
     assert by_id(found)["goal"].why == "variants.mine: a network too large to count"
 
 
+def test_no_submission_writes_over_its_grade_on_the_terminal(tmp_path, recorded, capsys):
+    up, told = "\033[1A\033[2K", r"\x1b[1A\x1b[2K"
+    folders = [good(tmp_path / each, "dense") for each in (f"{up}[late]", "b")]
+    write(folders[0] / "answers.yaml", {**answered("dense"), f"{up}key": 1, "assignment": f"{up}name"})
+    (folders[0] / f"x{up}13 of 13 points\u202e").touch()
+    (folders[0] / "\udcff").touch()  # a name that is not UTF-8
+    command.grade("dense", folders, "", None, "text")
+    said = capsys.readouterr().out
+    assert all(each.isprintable() for each in said.splitlines())
+    for quoted in ("key", "name", "[late]", r"13 of 13 points\u202e"):
+        assert f"{told}{quoted}" in " ".join(said.split())
+    found = grade(assigned("dense"), folders[0], None)
+    for form in forms.FORMS:
+        assert getattr(forms, form)(found).encode()
+
+
 def test_what_is_no_hand_in_is_left_aside_and_said(tmp_path, recorded):
     folder = good(tmp_path / "ada", "dense")
     (folder / "stages/train.py").write_text("raise SystemExit('run')")

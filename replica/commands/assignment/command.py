@@ -8,12 +8,13 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import yaml
+from rich.text import Text
 
 from replica.commands import overview
 from replica.commands.assignment import declaration, starter
 from replica.commands.assignment.submission import STUDENT, mapping, student_of
 from replica.common import parameters
-from replica.common.errors import UserError
+from replica.common.errors import UserError, plain
 from replica.schema import check
 
 HIDDEN_SEEDS = 5
@@ -103,10 +104,12 @@ def grade(name: str, folders: list[Path], student: str, hidden: Path | None, for
     if len(folders) > 1:
         table = overview.grid("submission", "student", ">points", ">of", "status")
         for folder, each in zip(folders, grades, strict=True):
-            table.add_row(str(folder), each.student or "–", f"{each.points:g}", f"{each.most:g}", each.status)
+            table.add_row(
+                Text(plain(str(folder))), each.student or "–", f"{each.points:g}", f"{each.most:g}", each.status
+            )
         overview.console().print(table)
         for line in alike(chapter, folders, [each.student for each in grades]):
-            print(f"look closer: {line}")
+            print(f"look closer: {plain(line)}")
 
 
 def alike(chapter: declaration.Chapter, folders: list[Path], students: list[str]) -> Iterator[str]:

@@ -8,6 +8,7 @@ from typing import Any
 
 from replica.commands import overview
 from replica.commands.assignment.grade import LOOK, Grade
+from replica.common.errors import plain
 
 FORMS = ("text", "gradescope", "github")
 
@@ -27,7 +28,10 @@ def text(grade: Grade) -> str:
 
 
 def wrapped(line: str, start: str, others: str) -> str:
-    return textwrap.fill(line, overview.WIDTH, initial_indent=start, subsequent_indent=others, break_on_hyphens=False)
+    """A line in 100 columns, plain: a submission that it quotes could rewrite its grade by a terminal's escapes."""
+    return textwrap.fill(
+        plain(line), overview.WIDTH, initial_indent=start, subsequent_indent=others, break_on_hyphens=False
+    )
 
 
 def shown(points: float, most: float) -> str:
@@ -64,7 +68,7 @@ def gradescope(grade: Grade) -> str:
         "extra_data": {"status": grade.status, "student": grade.student, "reasons": grade.reasons},
         "tests": tests,
     }
-    return json.dumps(content, indent=2, ensure_ascii=False)
+    return json.dumps(content, indent=2)
 
 
 def github(grade: Grade) -> str:
@@ -90,4 +94,4 @@ def github(grade: Grade) -> str:
         "max_score": sum(result.most for result in results),
         "tests": tests,
     }
-    return json.dumps(content, indent=2, ensure_ascii=False)
+    return json.dumps(content, indent=2)
