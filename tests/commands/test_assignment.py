@@ -371,6 +371,28 @@ def test_no_submission_writes_over_its_grade_on_the_terminal(tmp_path, recorded,
         assert getattr(forms, form)(found).encode()
 
 
+@pytest.mark.parametrize(
+    "section, knob, value",
+    [
+        ("variants", "validation", 0.0),
+        ("variants", "train_examples", 5000),
+        ("variants", "kernels", "native"),
+        ("networks", "validation", 0.0),
+        ("variants", "data.validation", 0.2),
+    ],
+)
+def test_no_knob_gets_round_what_is_fixed(tmp_path, recorded, section, knob, value):
+    params = solved("dense")
+    params["networks"]["mine"]["layers"]["4"] = {"Dropout": {"rate": f"${knob}"}}  # what a network asks for is a knob
+    if knob == "data.validation":
+        params["variants"]["mine"]["data"]["validation"] = 0.0  # the knob has what it was
+    params[section]["mine"][knob] = value
+    found = grade(assigned("dense"), put(tmp_path, "dense", answered("dense"), params), None)
+    (line,) = (each for each in found.reasons if each.startswith(f"params.yaml: {section}.mine.{knob}: got "))
+    assert found.status == "look closer"
+    assert (by_id(found)["goal"].points, by_id(found)["goal"].why) == (0, line)
+
+
 def test_what_is_no_hand_in_is_left_aside_and_said(tmp_path, recorded):
     folder = good(tmp_path / "ada", "dense")
     (folder / "stages/train.py").write_text("raise SystemExit('run')")

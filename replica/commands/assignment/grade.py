@@ -86,10 +86,13 @@ class Grader:
     def untouched(self, variant: str) -> bool:
         """Whether a variant and its network are as they were handed out."""
         mine, handed_out = self.declared, self.assignment.params
-        entry = mine["variants"].get(variant)
-        network = str(entry.get("network")) if isinstance(entry, dict) else None
-        pairs = (("variants", variant), ("networks", network))
-        return all(flat(mine[section].get(name)) == flat(handed_out[section].get(name)) for section, name in pairs)
+        places = self.places(variant)
+        return all(flat(mine[section].get(name)) == flat(handed_out[section].get(name)) for section, name in places)
+
+    def places(self, variant: str) -> list[tuple[str, str]]:
+        """Section and name of what a variant is declared by: itself, and its network."""
+        entry = self.declared["variants"].get(variant)
+        return [("variants", variant), ("networks", str(entry.get("network")) if isinstance(entry, dict) else "")]
 
     def stack(self, variant: str) -> list[tuple[str, Layer, Shape]]:
         """The layers of a variant, each with the shape that goes into it.
@@ -99,12 +102,13 @@ class Grader:
         UserError
             Where it is not what params.yaml may declare, or is the student's own and changes what in it is not.
         """
-        declared = self.declared
-        wrong = [line for line in self.found.changed if line.startswith(f"params.yaml: variants.{variant}.")]
-        if wrong and f"variants.{variant}" in self.assignment.chapter.may_change:
-            raise UserError(wrong[0])
+        own = {".".join(place) for place in self.places(variant)}.intersection(self.assignment.chapter.may_change)
+        starts = tuple(f"params.yaml: {place}." for place in own)
+        for line in self.found.changed:
+            if line.startswith(starts):
+                raise UserError(line)
         try:
-            return check.check_variant(declared, variant, self.known)
+            return check.check_variant(self.declared, variant, self.known)
         except (ArithmeticError, ValueError):  # layers that multiply each other's outputs
             raise UserError(f"variants.{variant}: a network too large to count") from None
 

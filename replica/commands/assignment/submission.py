@@ -18,6 +18,7 @@ from replica.commands.assignment import starter
 from replica.commands.assignment.declaration import Assignment
 from replica.common import reader
 from replica.common.errors import UserError
+from replica.schema.entries import Data, Training
 
 STUDENT = re.compile(r"[\w.@+-]{1,80}")
 LARGEST = 2_000_000  # bytes of a file
@@ -26,6 +27,7 @@ LEFT = (  # not looked into: what runs leave, and what a course or a person puts
     *(".git", ".github", ".venv"),
 )
 SHOWN = 6
+HELD = {*Data.model_fields, *Training.model_fields}  # a knob of that name overrides what `data` or `training` has
 LONGEST = 20  # digits of a whole number: one of thousands Python cannot write
 
 
@@ -153,7 +155,12 @@ def within(handed_out: Mapping[str, Any], params: Mapping[str, Any]) -> dict[str
 
 
 def own(assignment: Assignment, name: str) -> bool:
-    """Whether an entry is the student's to change: by the longest of `may_change` and `fixed` that it begins with."""
+    """Whether an entry is the student's to change: by the longest of `may_change` and `fixed` that it begins with.
+
+    A knob in `HELD` never is.
+    """
+    if HELD.intersection(name.split(".")[2:3]):
+        return False
     places = {**dict.fromkeys(assignment.chapter.may_change, True), **dict.fromkeys(assignment.chapter.fixed, False)}
     found = [each for each in places if f"{name}.".startswith(f"{each}.")]
     return bool(found) and places[max(found, key=len)]
@@ -165,7 +172,8 @@ def flat(value: Any, start: str = "") -> dict[str, Any]:
         return {start.removesuffix("."): value}
     found: dict[str, Any] = {}
     for key, item in value.items():
-        found |= flat(item, f"{start}{key}.")
+        part = repr(str(key)) if "." in str(key) else key  # a key `data.validation` is not the other's `validation`
+        found |= flat(item, f"{start}{part}.")
     return found
 
 
