@@ -466,6 +466,15 @@ def test_a_question_of_the_teacher_s_own_counts_too(tmp_path, recorded):
     assert by_id(found)["again"].points == 4
 
 
+def test_a_hidden_goal_has_limits_of_its_own_and_narrows_no_other(tmp_path, recorded):
+    reach = {"variant": "mine", "at_least": 0.9, "parameters": 80_000, "epochs": 20}
+    sooner = {"id": "sooner", "points": 4, "text": "…", "reach": reach}
+    later = {"id": "later", "points": 4, "text": "…", "reach": {**reach, "epochs": 50}}
+    found = grade(assigned("dense"), good(tmp_path, "dense"), kept("dense", questions=[sooner, later]))
+    assert by_id(found)["sooner"].why == "mine has 30 epochs; allowed: 20"
+    assert by_id(found)["goal"].points == 3 and by_id(found)["later"].points == 4
+
+
 @pytest.mark.parametrize("name", CHAPTERS)
 def test_a_starter_is_a_repository_that_dvc_and_replica_accept(tmp_path, name, capsys):
     folder = tmp_path / "ada"

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from replica.commands.assignment import rerun
-from replica.commands.assignment.declaration import Assignment, Hidden, Question
+from replica.commands.assignment.declaration import Assignment, Hidden, Question, Reach
 from replica.commands.assignment.judge import Result, honest, judge, share
 from replica.commands.assignment.submission import Submission, claimed, flat, read, recorded, within
 from replica.common import parameters
@@ -54,6 +54,7 @@ class Grader:
     def __init__(self, assignment: Assignment, found: Submission, hidden: Hidden | None) -> None:
         self.assignment, self.found, self.hidden = assignment, found, hidden
         self.seeds = hidden.seeds if hidden else SEEDS
+        self.questions = [*assignment.chapter.questions, *(hidden.questions if hidden else [])]
         plain = rerun.facts({})
         self.datasets = {False: plain, True: rerun.facts(hidden.data) if hidden else plain}
         self.trained: dict[Any, rerun.Runs | UserError] = {}
@@ -118,16 +119,19 @@ class Grader:
         Raises
         ------
         UserError
-            What `stack` does, and where it is past the limits of a goal that is asked of it.
+            What `stack` does, and where it is past the widest limits of the goals that are asked of it.
         """
+        goals = [each.reach for each in self.questions if each.reach and each.reach.variant == variant]
+        self.limit(variant, goals)
+        return {**parameters.variant(self.declared, variant), "kernels": "portable"}
+
+    def limit(self, variant: str, goals: list[Reach]) -> None:
+        """Raise UserError for a variant that is none, or past the widest limits of these goals."""
         count = sum(count for _, layer, shape in self.stack(variant) for _, count in layer.parameters(shape))
-        found = {**parameters.variant(self.declared, variant), "kernels": "portable"}
-        epochs = found["epochs"] * found.get("phases", 1)
-        for goal in (each.reach for each in self.assignment.chapter.questions if each.reach):
-            for got, limit, what in ((count, goal.parameters, "parameters"), (epochs, goal.epochs, "epochs")):
-                if goal.variant == variant and got > limit:
-                    raise UserError(f"{variant} has {got:,} {what}; allowed: {limit:,}")
-        return found
+        declared = parameters.variant(self.declared, variant)
+        for what, got in (("parameters", count), ("epochs", declared["epochs"] * declared.get("phases", 1))):
+            if goals and got > (widest := max(getattr(goal, what) for goal in goals)):
+                raise UserError(f"{variant} has {got:,} {what}; allowed: {widest:,}")
 
     def runs(self, variant: str, seeds: list[int] | None = None, hidden: bool = False) -> rerun.Runs:
         """A variant trained: with the grader's seeds, or these; on the teacher's images, if `hidden`.
@@ -165,14 +169,13 @@ def grade(assignment: Assignment, folder: Path, hidden: Hidden | None = None) ->
     began = time.perf_counter()
     found = read(assignment, folder)
     grader = Grader(assignment, found, hidden)
-    questions = [*assignment.chapter.questions, *(hidden.questions if hidden else [])]
-    results = [result for question in questions for result in judged(question, found, grader)]
-    answered = any(found.answers.get(question.id) is not None for question in questions)
+    results = [result for question in grader.questions for result in judged(question, found, grader)]
+    answered = any(found.answers.get(question.id) is not None for question in grader.questions)
     as_handed_out = flat(within(assignment.params, found.params)) == flat(assignment.params)
     if not answered and as_handed_out:
         status, reasons = UNTOUCHED, []
     else:
-        reasons = list(dict.fromkeys([*found.changed, *evidence(grader, questions)]))
+        reasons = list(dict.fromkeys([*found.changed, *evidence(grader)]))
         status = LOOK if reasons else INCOMPLETE if found.problems else GRADED
     notes = [*found.problems, *found.notes]
     seconds = time.perf_counter() - began
@@ -187,9 +190,9 @@ def judged(question: Question, found: Submission, grader: Grader) -> list[Result
         return [Result(question.id, False, question.points, str(error).splitlines()[0])]
 
 
-def evidence(grader: Grader, questions: list[Question]) -> Iterator[str]:
+def evidence(grader: Grader) -> Iterator[str]:
     """Why a person should look closer: what was claimed does not come out of what is declared."""
-    found = grader.found
+    found, questions = grader.found, grader.questions
     for variant in dict.fromkeys(name for question in questions for name in question.variants):
         yield from recorded(found, variant)
         if not (theirs := claimed(found, variant)):
