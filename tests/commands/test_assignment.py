@@ -498,6 +498,7 @@ def test_a_starter_is_a_repository_that_dvc_and_replica_accept(tmp_path, name, c
         (lambda place: command.new("dens", place / "x", ""), "no assignment of that name; did you mean dense?"),
         (lambda place: command.new("dense", place / "x", "a b"), "--student: got 'a b'"),
         (lambda place: command.new(str(place / "no.yaml"), place / "x", ""), "no such file"),
+        (lambda place: command.hide("dense", place / "no/hidden.yaml"), "make it first"),
         (lambda place: command.grade("dense", [place / "no"], "", None, "text"), "no such folder"),
         (lambda place: command.grade("dense", [place], "", None, "json"), "no format of that name"),
         (lambda place: command.grade("dense", [place, place], "", None, "github"), "of one submission"),

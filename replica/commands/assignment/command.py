@@ -59,7 +59,7 @@ def hide(name: str, file: Path) -> None:
     Raises
     ------
     UserError
-        Where the file is there already.
+        Where the file is there already, or its folder is not.
     """
     stem, chapter = declaration.chapter(name)
     variants = declaration.deal(stem, chapter, "").params["variants"].values()
@@ -76,6 +76,8 @@ def hide(name: str, file: Path) -> None:
         handle = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     except FileExistsError:
         raise UserError(f"{file}: stands there already; students were graded by it, so keep it or move it") from None
+    except FileNotFoundError:
+        raise UserError(f"{file}: no folder {file.parent}; make it first") from None
     with os.fdopen(handle, "w") as out:
         out.write(text + yaml.safe_dump(content, sort_keys=False))
     print(f"{file}: {len(seeds)} seeds, and other images of {', '.join(drawn) or 'no dataset'}; keep it to yourself")
