@@ -475,6 +475,10 @@ def test_a_hidden_goal_has_limits_of_its_own_and_narrows_no_other(tmp_path, reco
     assert by_id(found)["goal"].points == 3 and by_id(found)["later"].points == 4
 
 
+def test_texts_are_as_they_were_written():
+    assert declaration.rendered("{{ who }}?", {"who": "Ada's <first>"}, "tiny") == "Ada's <first>?"
+
+
 @pytest.mark.parametrize("name", CHAPTERS)
 def test_a_starter_is_a_repository_that_dvc_and_replica_accept(tmp_path, name, capsys):
     folder = tmp_path / "ada"

@@ -187,6 +187,6 @@ def deal(name: str, found: Chapter, student: str) -> Assignment:
 
 def rendered(text: str, dealt: dict[str, Any], where: str) -> str:
     try:
-        return environment().from_string(text).render(dealt)
+        return environment().overlay(autoescape=False).from_string(text).render(dealt)
     except jinja2.TemplateError as error:
         raise UserError(f"{where}: {error}") from None
