@@ -71,6 +71,8 @@ class Result:
         `done`, `failed` (its command did), or `refused`: this node can't, another may.
     words
         Why not.
+    exit
+        The exit status of a command that failed, as a shell has it: above 128 where a signal ended it.
     entry
         The stage's entry in the node's dvc.lock.
     files
@@ -87,6 +89,7 @@ class Result:
 
     status: str
     words: str = ""
+    exit: int = 1
     entry: dict[str, Any] = field(default_factory=dict)
     files: dict[str, str] = field(default_factory=dict)
     seconds: dict[str, float] = field(default_factory=dict)

@@ -116,13 +116,13 @@ def _run(run_id: str, job: Job, place: Path, say: Callable[[str], None]) -> dict
     if outcome.status < 0:
         if not command.stopped(run_id):  # a walltime's end, or a drained node's: then another worker begins anew
             time.sleep(DYING)
-        return Result(FAILED, f"ended by signal {-outcome.status}", host=host).plain()
+        return Result(FAILED, f"ended by signal {-outcome.status}", 128 - outcome.status, host=host).plain()
     if answer.exists():
         return json.loads(answer.read_text()) | {"host": host, "memory": outcome.memory}
     last = "; ".join(tail(log, 1)) or f"exit status {outcome.status}"
     if shutil.disk_usage(place).free < ROOM:
         return Result(REFUSED, f"the disk of {place} is full: {last}", host=host).plain()
-    return Result(FAILED, last, host=host).plain()
+    return Result(FAILED, last, outcome.status, host=host).plain()
 
 
 def _follow(log: Path, ended: threading.Event, say: Callable[[str], None]) -> None:

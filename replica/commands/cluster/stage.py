@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 from replica.commands.cluster import objects, travel
 from replica.commands.cluster.job import ANSWER, DONE, REFUSED, REQUEST, Job, Result
+from replica.commands.sweep.trial import status
 from replica.common import processes
 from replica.common.errors import UserError
 
@@ -170,7 +171,7 @@ def timed(seconds: dict[str, float], part: str) -> Iterator[None]:
 
 
 def main() -> None:
-    """Exit status 0, and `result.json`, where it was done or refused; else 1, and one line."""
+    """Exit status 0, and `result.json`, where it was done or refused; else its command's, by `status`, and a line."""
     place = Path(sys.argv[1])
     job = Job(**json.loads((place / REQUEST).read_text()))
     if processes.PARENT in os.environ:
@@ -191,7 +192,8 @@ def main() -> None:
         sys.exit(130)
     except Exception as error:
         reason = error.__cause__ or error  # of DVC's "failed to reproduce"
-        sys.exit(f"error: {' '.join(str(reason).split()) or repr(reason)}")
+        print(f"error: {' '.join(str(reason).split()) or repr(reason)}", file=sys.stderr)
+        sys.exit(status(error))
     part = place / f"{ANSWER}.part"
     part.write_text(json.dumps(result.plain() | {"seconds": seconds}))
     part.replace(place / ANSWER)

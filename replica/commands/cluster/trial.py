@@ -14,9 +14,10 @@ from rich.console import Console
 from replica.commands.cluster import security
 from replica.commands.cluster.dispatch import Dispatch
 from replica.commands.cluster.fleet import Fleet
-from replica.commands.cluster.job import DONE, Result
+from replica.commands.cluster.job import DONE, FAILED, Result
 from replica.commands.cluster.parcel import Parcel
 from replica.commands.repro.needs import Needs
+from replica.commands.sweep.trial import AgainError
 from replica.common import parameters
 from replica.common.errors import UserError
 
@@ -40,8 +41,20 @@ def train(repo: Repo, stage: PipelineStage, scheduler: str, certificate: str, re
     Raises
     ------
     UserError
-        Where no node did it.
+        Where a node's training failed of its own.
+    AgainError
+        Where it did not come to that: a signal, nodes that refuse it, a scheduler or a remote out of reach.
     """
+    try:
+        result = _trained(repo, stage, scheduler, certificate, remote)
+    except Exception as error:
+        raise AgainError(" ".join(str(error).split()) or repr(error)) from error
+    if result.status != DONE:
+        own = result.status == FAILED and result.exit <= 128
+        raise (UserError if own else AgainError)(f"{result.host}: {result.words}")
+
+
+def _trained(repo: Repo, stage: PipelineStage, scheduler: str, certificate: str, remote: str | None) -> Result:
     from distributed import Client
 
     variant = stage.addressing.partition("@")[2]
@@ -59,11 +72,11 @@ def train(repo: Repo, stage: PipelineStage, scheduler: str, certificate: str, re
         job = replace(job, beside=[*job.beside, *histories])
         needs = Needs(Path(repo.root_dir), Path(repo.tmp_dir, "replica/memory.json")).of(stage.addressing)
         result = _ended(pool.submit(fleet.run, job, needs), fleet, stopping)
-        if result.status != DONE:
-            raise UserError(f"{result.host}: {result.words}")
-        with mutex:
-            dispatch.accept(stage, job, result)
-            stage.dump(update_pipeline=False)
+        if result.status == DONE:
+            with mutex:
+                dispatch.accept(stage, job, result)
+                stage.dump(update_pipeline=False)
+    return result
 
 
 def _ended(future: Future[Result], fleet: Fleet, stopping: threading.Event) -> Result:

@@ -23,7 +23,7 @@ from replica.commands.repro.needs import Needs
 from replica.commands.repro.workers import Stop, Workers
 from replica.commands.sweep.overrides import overridden
 from replica.commands.sweep.study import Attempt, Study
-from replica.commands.sweep.trial import Request
+from replica.commands.sweep.trial import AGAIN, Request
 from replica.commands.sweep.workspace import Snapshot
 from replica.common import files, parameters
 
@@ -173,6 +173,7 @@ class Trials:
         ended, attempt = running.future.result(), running.attempt
         seconds = time.monotonic() - running.began
         words, style = "", "bold red"
+        last, log = (tail(running.log, 1) or ["no output"])[0], os.path.relpath(running.log)
         if not ended.status:
             curves = self._curves(running)
             value = mean(curve[max(curve)] for curve in curves)
@@ -186,13 +187,12 @@ class Trials:
         elif running.hopeless:
             self.study.prune(attempt)
             words, style = f"pruned after {duration(seconds)}", "yellow"
-        elif ended.status < 0 or ended.status > 128:  # by a signal, as out of memory: it need not happen again
+        elif ended.status < 0 or ended.status > 128:  # as out of memory: it need not happen again
             self.study.fail(attempt)
-            words = f"killed; the same command runs it again  ({os.path.relpath(running.log)})"
+            words = f"{last if ended.status == AGAIN else 'killed'}; the same command runs it again  ({log})"
         if not words:
             self.study.fail(attempt, running.log)
-            last = (tail(running.log, 1) or ["no output"])[0]
-            words = f"failed: {last}  ({os.path.relpath(running.log)})"
+            words = f"failed: {last}  ({log})"
         self.display.ended(running.title, words, style)
         shutil.rmtree(running.folder, ignore_errors=True)
 
