@@ -24,6 +24,8 @@ def read(path: str | Path = "params.yaml") -> dict[str, Any]:
         Where the file is missing, is not YAML, or has no sections.
     """
     try:
+        if (size := Path(path).stat().st_size) > 4 * reader.LARGEST:  # of UTF-8, a character takes four bytes at most
+            raise UserError(f"{path}: {size:,} bytes; allowed: {reader.LARGEST:,} characters")
         text = Path(path).read_text(encoding="utf-8")
     except FileNotFoundError:
         raise UserError(f"{path}: no such file; run from the project's root") from None

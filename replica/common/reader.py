@@ -15,6 +15,7 @@ from replica.common.errors import UserError
 
 LARGEST = 2_000_000  # characters; a thousand variants take a tenth
 DEEPEST = 50  # collections within each other
+LONGEST = 100  # digits of a whole number; Python writes none of more than 4,300
 MOST = 500_000  # values, those that an alias repeats counted each time
 MERGE = "tag:yaml.org,2002:merge"
 UNNAMED = '"<unicode string>", '
@@ -58,6 +59,8 @@ class Loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[mis
     def integer(self, node: yaml.ScalarNode) -> int:
         text = self.construct_scalar(node).replace("_", "")
         digits = text.lstrip("+-")
+        if len(digits) > LONGEST:
+            raise ValueError(f"more than {LONGEST} digits")
         base = {"0b": 2, "0o": 8, "0x": 16}.get(digits[:2], 10)
         value = int(digits if base == 10 else digits[2:], base)
         return -value if text.startswith("-") else value

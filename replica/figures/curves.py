@@ -22,8 +22,8 @@ def history(
 ) -> Figure:
     """Accuracy and loss by epoch, training against validation or test.
 
-    Up to five seeds have a thin line each and their mean a thick one; of more, the median is drawn over a band that
-    holds the middle half of them, between thin lines of the lowest and the highest.
+    Up to five seeds have a thin line each, and their mean, as long as all train, a thick one; of more, the median is
+    drawn over a band that holds the middle half of them, between thin lines of the lowest and the highest.
 
     Parameters
     ----------
@@ -73,7 +73,7 @@ def history(
 def curves(ax: Axes, runs: Mapping[int, Mapping[int, float]], data: str) -> None:
     """One metric on one set: each seed's line and their mean, or of many seeds the median, middle half and range."""
     colour = style.DATA[data]
-    epochs = sorted(next(iter(runs.values())))
+    epochs = sorted(set().union(*runs.values()))  # a seed that stopped early has fewer
     lines = np.array([[run.get(epoch, math.nan) for epoch in epochs] for run in runs.values()])
     lines[~np.isfinite(lines)] = math.nan
     centre = lines.mean(axis=0)

@@ -181,7 +181,7 @@ def by_variant(results: Results, variants: Variants) -> tuple[tuple[str, ...], l
             if metric == "accuracy":
                 epochs, values = table(runs)
                 means = zip(epochs.astype(int).tolist(), values.mean(axis=0).tolist(), strict=True)
-                rows += [(str(label), epoch, mean, data) for epoch, mean in means]
+                rows += [(str(label), epoch, mean, data) for epoch, mean in means if math.isfinite(mean)]
     return ("variant", "epoch", "accuracy", "data"), rows
 
 
@@ -190,7 +190,7 @@ TABLES = {"lines": knob, "front": scatters.costs, "starts": scatters.by_start}
 
 def table(runs: Mapping[int, Mapping[int, float]]) -> tuple[np.ndarray, np.ndarray]:
     """Epochs, [n], and values, [seeds, n]; epochs that a seed lacks are not a number there."""
-    epochs = sorted(next(iter(runs.values())))
+    epochs = sorted(set().union(*runs.values()))
     return np.array(epochs, float), np.array([[run.get(epoch, math.nan) for epoch in epochs] for run in runs.values()])
 
 

@@ -236,6 +236,10 @@ def test_numbers_are_read_as_dvc_writes_them(tmp_path):
 def test_a_file_that_cannot_be_read_is_one_line(tmp_path):
     with pytest.raises(UserError, match=r"params.yaml: no such file; run from the project's root$"):
         parameters.read(tmp_path / "params.yaml")
+    with (tmp_path / "params.yaml").open("wb") as file:
+        file.truncate(10**12)  # of which nothing is read
+    with pytest.raises(UserError, match=r"params.yaml: 1,000,000,000,000 bytes; allowed: 2,000,000 characters$"):
+        parameters.read(tmp_path / "params.yaml")
     (tmp_path / "params.yaml").write_text("a: [1\nb: 2\n")
     with pytest.raises(UserError, match=r"params.yaml: not YAML: .*line 2") as refused:
         parameters.read(tmp_path / "params.yaml")

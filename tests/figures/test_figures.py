@@ -50,6 +50,12 @@ def test_history_shows_each_seed_their_mean_and_the_images():
     assert "45,000 training images  ·  mean of 3 seeds" in texts(figure)
 
 
+def test_history_shows_the_last_epochs_of_the_seed_that_trained_longest():
+    short = rows(seeds=(0,), epochs=3) + rows(seeds=(1,), epochs=5) + rows(seeds=(2,), epochs=4)
+    first, second, third, mean = curves.history(short, 10, "v").axes[0].lines[:4]
+    assert [int(np.isfinite(line.get_ydata()).sum()) for line in (first, second, third, mean)] == [3, 5, 4, 3]
+
+
 def test_history_of_many_seeds_is_a_median_its_middle_half_and_the_range():
     figure = curves.history(rows(seeds=range(10)), 250, "spiral", kind="points")
     assert "250 training points  ·  10 seeds: their median, middle half and range" in texts(figure)
