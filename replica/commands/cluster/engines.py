@@ -15,7 +15,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager, suppress
+from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -78,6 +78,8 @@ def started(
         raise UserError("--cluster and --scheduler: one of the two")
     if cluster is not None:
         check.require("--cluster", cluster, CLUSTERS, "cluster")
+    if jobs is not None and jobs < 1:
+        raise UserError(f"--jobs: {jobs}, but at least 1 must run")
     if (cluster == "ssh") != bool(hosts):
         raise UserError("--hosts: names, with commas between; goes with --cluster ssh, and that with it")
     folder.mkdir(parents=True, exist_ok=True)
@@ -122,10 +124,11 @@ def _running(address: str, insecure: bool) -> Iterator[Client]:
     from distributed import Client
 
     try:
-        with Client(address, security=security.of(address, insecure), timeout=CONNECT) as client:
-            yield client
+        client = Client(address, security=security.of(address, insecure), timeout=CONNECT)
     except (OSError, TimeoutError, ValueError, TypeError) as error:
         raise UserError(f"--scheduler {address}: {' '.join(str(error).split())}") from error
+    with client:
+        yield client
 
 
 @contextmanager
@@ -244,21 +247,22 @@ def _slurm(jobs: int, folder: Path) -> Iterator[Client]:
     amounts = ",".join(f"{key}={value}" for key, value in resources(int(declared["cores"]), memory).items())
     extra = ["--resources", shlex.quote(amounts), "--dashboard-address", LOOPBACK]
     patient = [f"export {variable(name)}={value!r}" for name, value in PATIENT.items()]
-    try:
-        cluster = jobqueue.SLURMCluster(
-            processes=1,
-            protocol="tls://",
-            security=security.temporary(),
-            shared_temp_directory=str(folder.resolve()),
-            scheduler_options={"dashboard_address": LOOPBACK},
-            worker_extra_args=[*(declared.get("worker-extra-args") or []), *extra],
-            job_script_prologue=[*(declared.get("job-script-prologue") or []), *patient],
-        )
-        with cluster, Client(cluster) as client:
+    with ExitStack() as ending:
+        try:
+            cluster = jobqueue.SLURMCluster(
+                processes=1,
+                protocol="tls://",
+                security=security.temporary(),
+                shared_temp_directory=str(folder.resolve()),
+                scheduler_options={"dashboard_address": LOOPBACK},
+                worker_extra_args=[*(declared.get("worker-extra-args") or []), *extra],
+                job_script_prologue=[*(declared.get("job-script-prologue") or []), *patient],
+            )
+            client = ending.enter_context(Client(ending.enter_context(cluster)))
             cluster.adapt(minimum_jobs=jobs, maximum_jobs=jobs)  # which replaces a job whose walltime has ended
-            yield client
-    except (OSError, RuntimeError, ValueError) as error:
-        raise UserError(f"--cluster slurm: {' '.join(str(error).split())}") from error
+        except (OSError, RuntimeError, ValueError) as error:
+            raise UserError(f"--cluster slurm: {' '.join(str(error).split())}") from error
+        yield client
 
 
 def variable(name: str) -> str:

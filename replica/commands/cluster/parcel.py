@@ -7,6 +7,7 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from dvc.exceptions import DvcException
 from dvc_data.hashfile.build import build
 from dvc_data.hashfile.transfer import transfer
 from rich.console import Console
@@ -56,7 +57,12 @@ class Parcel:
         staging, _, obj = build(cache, str(place), repo.fs, "md5")
         transfer(staging, cache, {obj.hash_info}, shallow=False)
         place.unlink()
-        objects.push(repo, self.name, [obj.hash_info])
+        try:
+            objects.push(repo, self.name, [obj.hash_info])
+        except DvcException:
+            raise
+        except Exception as error:  # each service's library has kinds of its own
+            raise UserError(f"remote {self.name}: {' '.join(str(error).split()) or repr(error)}") from error
         return str(obj.hash_info.value)
 
 

@@ -35,11 +35,17 @@ def of(address: str, insecure: bool = False) -> Security | None:
     Raises
     ------
     UserError
-        Where another machine's is asked for without TLS, or no certificate is configured.
+        Where it is no address, another machine's is asked for without TLS, or no certificate is configured.
     """
     from distributed import Security
 
-    parts = urlsplit(address)
+    try:
+        parts = urlsplit(address)
+        whole = parts.scheme in ("tls", "tcp") and parts.hostname and parts.port
+    except ValueError:  # a port that is no number, half an address in brackets
+        whole = None
+    if not whole:
+        raise UserError(f"{address}: an address is tls://HOST:PORT, or tcp://HOST:PORT")
     if parts.scheme == "tls":
         found = Security()
         if not found.get_tls_config_for_role("client")["cert"]:
@@ -48,8 +54,6 @@ def of(address: str, insecure: bool = False) -> Security | None:
                 "`replica certificates FOLDER` makes one; then DASK_CONFIG=FOLDER for all that take part"
             )
         return found
-    if parts.scheme != "tcp":
-        raise UserError(f"{address}: an address is tls://HOST:PORT, or tcp://HOST:PORT")
     if not (loopback(parts.hostname or "") or insecure):
         raise UserError(
             f"{address}: without TLS, whoever reaches it runs code on the workers; take tls:// "
