@@ -14,6 +14,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import dask
 import psutil
@@ -26,7 +27,7 @@ from test_repro import JOIN, PARAMS, PIPELINE
 
 from replica.commands.cluster import engines, fleet, security
 from replica.commands.cluster.driver import reproduce
-from replica.commands.cluster.job import versions
+from replica.commands.cluster.job import REFUSED, Job, versions
 from replica.commands.cluster.kubernetes import waits_for
 from replica.common.errors import UserError
 
@@ -302,6 +303,68 @@ def test_ctrl_c_ends_what_runs_on_nodes(repository: Callable[..., Project], tmp_
     assert not sleeping()
 
 
+@contextmanager
+def idle(workers: int = 0) -> Iterator[LocalCluster]:
+    """A scheduler in this process."""
+    options = {"dashboard_address": "127.0.0.1:0", "worker_dashboard_address": "127.0.0.1:0", "host": "127.0.0.1"}
+    with LocalCluster(n_workers=workers, processes=False, protocol="tcp://", **options) as cluster:
+        yield cluster
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_ends_the_wait_for_the_first_worker(repository: Callable[..., Project], number: int) -> None:
+    files = {"params_yaml": "{rate: 1, variants: {}}", "datasets_yaml": "datasets: {}\n"}
+    project = repository(ONE.format(cmd=JOINED), **files)
+    start = "from replica.commands.cluster import engines; engines.SLOW = 0; "
+    start += "import replica.__main__ as main; main.check_all = lambda _: None; main.main()"  # it has no variants
+    with (
+        idle() as cluster,
+        subprocess.Popen(
+            [sys.executable, "-uc", start, "repro", "--scheduler", cluster.scheduler_address],
+            cwd=project.folder,
+            env={**project.environment(), "PYTHONPATH": str(ROOT)},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        ) as process,
+    ):
+        try:
+            assert process.stdout
+            assert "no worker yet" in process.stdout.readline()
+            process.send_signal(number)
+            text, _ = process.communicate(timeout=30)
+        finally:
+            process.kill()
+    assert (process.returncode, text) == (128 + number, "stopped; nothing had begun\n")
+
+
+def test_a_stop_while_the_scheduler_is_away_is_a_stop() -> None:
+    job = Job("p", "one", "", "", {}, {}, {}, {}, {}, {})
+    with (
+        dask.config.set({"distributed.comm.timeouts.connect": "1s"}),
+        idle() as cluster,
+        Client(cluster.scheduler_address) as client,
+    ):
+        nodes = fleet.Fleet(client, 1, hear=lambda *_: None, tell=print)
+        cluster.close()
+        nodes.stop(signal.SIGINT)
+        assert nodes.sent == 0  # so that it is sent once there is one again
+        assert nodes.run(job, {}).status == REFUSED
+
+
+def test_a_run_s_own_error_is_not_told_as_the_scheduler_s(tmp_path: Path) -> None:
+    with idle(1) as cluster, pytest.raises(OSError, match=r"^own$"):  # noqa: SIM117
+        with engines.started(None, cluster.scheduler_address, None, [], False, tmp_path, print):
+            raise OSError("own")
+
+
+def test_a_remote_out_of_reach_is_one_line(repository: Callable[..., Project], repro: Repro) -> None:
+    project = repository(ONE.format(cmd=JOINED), params_yaml="rate: 1")
+    project.run("dvc", "remote", "modify", "lab", "url", "ssh://nobody.invalid/x")
+    with pytest.raises(UserError, match=r"^remote lab: [^\n]+$"):
+        repro(project.folder)
+
+
 def test_a_certificate_is_its_owners_alone_and_lets_in(tmp_path: Path) -> None:
     folder = tmp_path / "certificates"
     files = security.make(folder, engines.PATIENT)
@@ -329,6 +392,9 @@ def test_a_certificate_is_its_owners_alone_and_lets_in(tmp_path: Path) -> None:
         ("tcp://192.0.2.7:8786", "without TLS, whoever reaches it runs code"),
         ("tls://192.0.2.7:8786", "no certificate in dask's configuration"),
         ("192.0.2.7", "an address is tls://HOST:PORT"),
+        ("tcp://127.0.0.1", "an address is tls://HOST:PORT"),
+        ("tcp://127.0.0.1:99999", "an address is tls://HOST:PORT"),
+        ("tls://[::1", "an address is tls://HOST:PORT"),
     ],
 )
 def test_refuses_a_scheduler_that_anyone_may_use(address: str, said: str) -> None:
@@ -356,11 +422,13 @@ def test_a_missing_package_is_one_line(monkeypatch: pytest.MonkeyPatch, tmp_path
         ({"cluster": "local", "scheduler": "tcp://127.0.0.1:1"}, "one of the two"),
         ({"cluster": "ssh"}, "--hosts"),
         ({"scheduler": "tcp://127.0.0.1:9"}, "--scheduler tcp://127.0.0.1:9"),
+        ({"cluster": "local", "jobs": 0}, "--jobs: 0, but at least 1"),
+        ({"scheduler": "tcp://127.0.0.1:9", "jobs": -1}, "--jobs: -1, but at least 1"),
     ):
-        options = {"cluster": None, "scheduler": None, **words}
+        options: dict[str, Any] = {"cluster": None, "scheduler": None, "jobs": 1, **words}
         with (
             pytest.raises(UserError, match=re.escape(said)),
-            engines.started(options["cluster"], options["scheduler"], 1, [], False, tmp_path, print),
+            engines.started(**options, hosts=[], insecure=False, folder=tmp_path, tell=print),
         ):
             pass
 

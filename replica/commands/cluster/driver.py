@@ -8,8 +8,10 @@ models and data stay on the remote, but where they are here already.
 from __future__ import annotations
 
 import json
+import signal
 import time
-from contextlib import AbstractContextManager
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -66,15 +68,39 @@ def reproduce(
     """
     began = time.monotonic()
     console = console or Console()
-    with planned(targets) as (repo, plan, stop, folder):
+    with planned(targets) as (repo, plan, stop, folder), ExitStack() as ending:
         try:
             parcel = Parcel(repo, remote, console)
-            with connect as client:
-                driver = ClusterDriver(repo, plan, client, jobs, parcel, folder, stop, console, force=force)
-                driver.began = began
-                return driver.run()
+            with raised(stop):
+                client = ending.enter_context(connect)
+            driver = ClusterDriver(repo, plan, client, jobs, parcel, folder, stop, console, force=force)
+            driver.began = began
+            return driver.run()
+        except KeyboardInterrupt:
+            console.print("stopped; nothing had begun", highlight=False)
+            return stop.status
         except (DvcException, NoRemoteError) as error:
             raise UserError(" ".join(str(error).split())) from error
+
+
+@contextmanager
+def raised(stop: Stop) -> Iterator[None]:
+    """Within the block, where DVC writes nothing, the first signal is not only noted: KeyboardInterrupt ends a wait."""
+
+    def note(number: int, _: object) -> None:
+        stop.note(number)
+        if len(stop.signals) == 1:  # a second one must not end the cluster's clearing away
+            raise KeyboardInterrupt
+
+    before = {number: signal.getsignal(number) for number in stop.before}
+    for number, handler in before.items():
+        if handler == stop.note:
+            signal.signal(number, note)
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 class ClusterDriver(Driver):

@@ -7,6 +7,7 @@ import threading
 import time
 import uuid
 from collections.abc import Callable
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from dvc.exceptions import DvcException
@@ -77,7 +78,7 @@ class Fleet:
         """Each worker's address and threads; none while the scheduler is away."""
         try:
             return self.client.nthreads()
-        except (OSError, TimeoutError):
+        except (OSError, TimeoutError, AttributeError):  # the last of a client that is closed
             return {}
 
     def run(self, job: Job, needs: dict[str, float]) -> Result:
@@ -98,6 +99,8 @@ class Fleet:
                 future = self.client.submit(node.run, self.id, job.plain(), **options)
                 address, plain = self._outcome(future, allowed)
             except LostError as lost:
+                if self.stopping.is_set():
+                    return Result(REFUSED, str(lost))
                 self.tell(f"{job.stage} goes out again: {lost}")
                 continue
             result = Result(**plain)
@@ -111,7 +114,7 @@ class Fleet:
     def _within(self, needs: dict[str, float]) -> dict[str, float] | None:
         """A stage's needs, but no more than the largest worker has; none where workers don't say what they have."""
         try:
-            workers = self.client.scheduler_info(n_workers=-1)["workers"].values()
+            workers = self.client.scheduler_info(n_workers=-1).get("workers", {}).values()
         except (OSError, TimeoutError):
             return None
         if not workers or not all(set(needs) <= set(worker.get("resources", {})) for worker in workers):
@@ -139,6 +142,8 @@ class Fleet:
                 wait(future, timeout=1)
                 return self._where(future), future.result()
             except TimeoutError:
+                if self.stopping.is_set() and not self.workers():
+                    raise LostError("no worker is left to hear of the stop") from None
                 if allowed and not set(allowed) & set(self.workers()):
                     future.cancel()
                     raise LostError("its workers are gone") from None
@@ -155,19 +160,20 @@ class Fleet:
         return next(iter(who), "")
 
     def _come_back(self, error: BaseException) -> None:
-        """Wait until there is a scheduler again."""
+        """Wait until there is a scheduler again, or the user stops."""
         until = time.monotonic() + PATIENCE
-        while not self.workers():
+        while not self.stopping.is_set() and not self.workers():
             if time.monotonic() > until:
                 raise DvcException(f"the scheduler is gone: {' '.join(str(error).split())}") from error
             time.sleep(0.5)
 
     def stop(self, number: int) -> None:
-        """Send a signal to all jobs' processes, once."""
+        """Send a signal to all jobs' processes, once; while the scheduler is away it reaches none."""
         self.stopping.set()
         if number != self.sent:
-            self.sent = number
-            self.client.run(command.stop, self.id, number)
+            with suppress(OSError, TimeoutError):
+                self.client.run(command.stop, self.id, number)
+                self.sent = number
 
     def close(self) -> None:
         """Nothing to close: the client is its maker's."""
