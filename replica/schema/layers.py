@@ -24,7 +24,6 @@ Activation = Literal[
     "elu", "exponential", "gelu", "hard_sigmoid", "hard_silu", "leaky_relu", "linear", "log_softmax", "mish", "relu",
     "relu6", "selu", "sigmoid", "silu", "softmax", "softplus", "softsign", "swish", "tanh",
 ]  # fmt: skip
-NEVER_NEGATIVE = {"exponential", "hard_sigmoid", "relu", "relu6", "sigmoid", "softmax", "softplus"}
 Initializer = Literal[
     "glorot_normal", "glorot_uniform", "he_normal", "he_uniform", "lecun_normal", "lecun_uniform", "ones", "orthogonal",
     "random_normal", "random_uniform", "truncated_normal", "zeros",

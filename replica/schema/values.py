@@ -9,9 +9,10 @@ from math import prod
 from typing import Any
 
 from replica.common.errors import UserError
-from replica.schema.layers import NEVER_NEGATIVE, Layer, Shape, words
+from replica.schema.layers import Layer, Shape, words
 
 NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_-]{0,99}")  # as they stand, a shell, a path and DVC's `a.b` take these
+NEVER_NEGATIVE = {"exponential", "hard_sigmoid", "relu", "relu6", "sigmoid", "softmax", "softplus"}
 SMALLEST, LARGEST = 2.0**-126, (2.0 - 2.0**-23) * 2.0**127  # of float32's normal numbers
 
 
