@@ -18,7 +18,7 @@ def main() -> None:
         compute(parameters.read("convolution.yaml"))
     except KeyError as error:
         raise UserError(f"convolution.yaml: {error} is missing") from None
-    except (TypeError, ValueError, IndexError, AttributeError, ImportError, OSError) as error:
+    except (TypeError, ValueError, IndexError, AttributeError, ImportError) as error:
         raise UserError(f"convolution.yaml: {error}") from None
 
 

@@ -1,5 +1,6 @@
 """Random search: a trial a draw, chosen by validation, the chosen one scored: `python -m stages.search NAME`."""
 
+import shutil
 from pathlib import Path
 
 from replica.common import kernels, parameters, stage
@@ -21,6 +22,8 @@ def main(name: str) -> None:
             title = f"{name}, trial {number + 1} of {len(trials)}"
             for value in experiment.train(title, trial, folder / f"trial-{number}", live.log).values():
                 seconds[number] = value
+    for old in {*folder.glob("trial-*")} - {folder / f"trial-{number}" for number in range(len(trials))}:
+        shutil.rmtree(old)
     timings.record(Path("timings", f"{name}.json"), seconds, list(range(len(trials))))
 
 

@@ -21,6 +21,7 @@ KERNELS = ("portable", "native")
 X86_64 = platform.machine() in ("x86_64", "AMD64")
 NEEDED = {"avx2", "fma"}  # the instructions of the portable kernels; in Intel's CPUs since 2013, in AMD's since 2015
 NUMPY = "X86_V4 AVX512_ICL AVX512_SPR"  # what NumPy 2.4 dispatches above AVX2
+KERAS = {"KERAS_BACKEND": "tensorflow", "KERAS_HOME": os.devnull}  # whose keras.json may set another epsilon or axis
 SWITCH = {"TF_ENABLE_ONEDNN_OPTS": "1"}  # TensorFlow leaves oneDNN off without AVX512_VNNI, and takes twice as long
 ONEDNN = {**SWITCH, "ONEDNN_MAX_CPU_ISA": "AVX2"}
 
@@ -123,7 +124,8 @@ def cpu() -> Cpu:
 
 
 def pin() -> None:
-    """Choose NumPy's and OpenBLAS's code; without effect on what has been loaded already."""
+    """Choose NumPy's and OpenBLAS's code, and Keras's defaults; without effect on what has been loaded already."""
+    os.environ.update(KERAS)
     os.environ["OPENBLAS_NUM_THREADS"] = "1"  # as many parts of a sum as threads
     if X86_64:
         os.environ.pop("NPY_ENABLE_CPU_FEATURES", None)  # NumPy refuses to load with both

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
+from inspect import signature
+from pathlib import Path
 
 from replica.common import processes
 from replica.common.errors import UserError, shown, told
@@ -15,8 +17,15 @@ from replica.common.errors import UserError, shown, told
 def run(main: Callable[..., None]) -> None:
     """Call `main` with the command line's words; what a user can mend becomes `error: …` and exit status 1."""
     processes.follow()
+    words = sys.argv[1:]
     try:
-        main(*sys.argv[1:])
+        wanted = signature(main)
+        wanted.bind(*words)
+    except TypeError:
+        names = " ".join(wanted.parameters).upper() or "nothing"
+        sys.exit(shown(f"stages.{Path(sys.argv[0]).stem}: got {' '.join(words) or 'nothing'}; expected: {names}"))
+    try:
+        main(*words)
     except UserError as error:
         sys.exit(shown(error))
     except Exception as error:

@@ -22,15 +22,17 @@ def check(name: str, declared: Decoded, arrays: dict[str, np.ndarray]) -> None:
 
     def expect(what: str, got: object, expected: object) -> None:
         if got != expected:
-            raise UserError(f"{name}: {what} is {got}, where datasets.yaml says {expected}; run `{repair}`")
+            raise UserError(f"{name}: {what} is {got}, where datasets.yaml says {expected}; run {repair}")
 
-    repair = own.update(name, declared) if isinstance(declared, Own) else f"dvc repro download@{name} -f"
+    repair = f"`{own.update(name, declared)}`" if isinstance(declared, Own) else f"`dvc repro download@{name} -f`"
     dtype = np.uint8 if len(declared.shape) == 3 else np.float32
     for split, examples in (("train", declared.train_examples), ("test", declared.test_examples)):
         expect(f"x_{split}'s shape", arrays[f"x_{split}"].shape, (examples, *declared.shape))
         expect(f"x_{split}'s type", arrays[f"x_{split}"].dtype, np.dtype(dtype))
         expect(f"y_{split}'s shape", arrays[f"y_{split}"].shape, (examples,))
         expect(f"y_{split}'s type", arrays[f"y_{split}"].dtype, np.dtype(np.uint8))
+    if not isinstance(declared, Own):
+        repair += "; or, where you have changed its entry, put into it what it is now"
     for key, expected in declared.sha256:
         expect(f"{key}'s SHA-256", digest(arrays[key]), expected)
 

@@ -15,6 +15,7 @@ from replica.common.parameters import stated as stated_as
 from replica.datasets.declaration import Dataset
 from replica.schema import values
 from replica.schema.entries import DISTRIBUTIONS, Entry, Network, Search, Training, Variant
+from replica.schema.knobs import references, sources
 from replica.schema.layers import LAYERS, REGULARIZERS, Layer, Shape
 from replica.schema.optimizers import LOSSES, OPTIMIZERS, SCHEDULES
 
@@ -96,6 +97,19 @@ def check_search(parameters: dict[str, Any], name: str, declared: Mapping[str, A
     drawn = {key: choices[0] for key, choices in space.items()}
     for one_trial in [drawn, *({**drawn, key: value} for key, choices in space.items() for value in choices[1:])]:
         check_entry(parameters, "searches", name, one_trial, declared)
+    for key, choices in space.items():
+        for value in choices:
+            if isinstance(value, bool) or not isinstance(value, int | float):
+                raise UserError(
+                    f"{where}.space.{key}: got {value!r}; allowed: numbers; `replica sweep` draws others, too"
+                )
+    settled = trial(parameters, name, drawn)
+    images = settled["train_examples"] or declared[settled["dataset"]].train_examples
+    if settled["validation"] == "test" or int(images * (1.0 - settled["validation"])) == images:
+        got = settled["validation"]
+        raise UserError(f"{where}.data.validation: got {got}; allowed: a share, of which a search chooses its trial")
+    if len(settled["seeds"]) != 1:
+        raise UserError(f"{where}.seeds: got {entry['seeds']}; allowed: 1, as each trial is trained once")
 
 
 def mapping(parameters: dict[str, Any], section: str, name: str, model: type[Arguments]) -> dict[str, Any]:
@@ -150,31 +164,6 @@ def check_entry(
         return check_settled(settled, sorted(whole["layers"], key=int), where, said, declared)
     except UserError as error:
         raise UserError(sources(str(error), whole, where, said)) from None
-
-
-def references(value: Any) -> set[str]:
-    """The names of all `$name` inside."""
-    if isinstance(value, dict | list):
-        return set().union(*map(references, value.values() if isinstance(value, dict) else value))
-    return {value[1:]} if isinstance(value, str) and value.startswith("$") else set()
-
-
-def sources(lines: str, whole: dict[str, Any], where: str, said: Mapping[str, str]) -> str:
-    """Error lines that begin with the knob of an entry, where a `$name` of the network is what they are about."""
-
-    def knobs(value: Any, place: str) -> Iterable[tuple[str, str]]:
-        if isinstance(value, dict):
-            for key, item in value.items():
-                yield from knobs(item, f"{place}.{key}")
-        elif isinstance(value, str) and value.startswith("$"):
-            yield place, f"{where}.{value[1:]}"
-
-    of = {place: knob for key, start in said.items() for place, knob in knobs(whole.get(key), f"{start}.{key}")}
-    found = []
-    for line in lines.splitlines():
-        place, colon, rest = line.partition(": ")
-        found.append((of.get(place, place) if rest.startswith("got ") else place) + colon + rest)
-    return "\n".join(found)
 
 
 def check_settled(

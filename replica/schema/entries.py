@@ -175,3 +175,10 @@ class Search(Arguments):
     trials: Positive
     draw_seed: Annotated[int, Field(ge=0, lt=2**32)]
     space: dict[str, Any]
+
+    @model_validator(mode="after")
+    def drawable(self) -> Search:
+        lists = [choices for choices in self.space.values() if isinstance(choices, list)]
+        if len(lists) == len(self.space) and self.trials > (most := math.prod(map(len, lists))):
+            raise ValueError(f"trials: {self.trials}, and the space has {most}")
+        return self

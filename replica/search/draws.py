@@ -37,7 +37,7 @@ class Drawn:
 
 
 def trials(search: dict[str, Any]) -> list[dict[str, Any]]:
-    """The hyperparameters of each trial. The first n are the same however many are asked for."""
+    """The hyperparameters of each trial. With a distribution, the first n are the same however many are asked for."""
     space = {
         name: declared if isinstance(declared, list) else Drawn(declared) for name, declared in search["space"].items()
     }

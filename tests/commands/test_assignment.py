@@ -345,7 +345,7 @@ def test_a_number_too_large_to_be_written_ends_no_grading(tmp_path, recorded, fi
     found = grade(assigned("dense"), folder, kept("dense"))
     refused = file in starter.HANDED_IN
     assert found.status == ("incomplete" if refused else "graded")
-    assert found.notes == ([f"{file}: a whole number of more than 20 digits"] if refused else [])
+    assert [note.endswith("digits") and note.startswith(f"{file}: ") for note in found.notes] == [True] * refused
 
 
 def test_a_network_too_large_to_be_counted_ends_no_grading(tmp_path, recorded):
@@ -464,6 +464,15 @@ def test_a_question_of_the_teacher_s_own_counts_too(tmp_path, recorded):
     write(folder / "answers.yaml", {**answered("dense"), "again": round(mean("dense", "mine"), 4)})
     found = grade(assigned("dense"), folder, kept("dense", questions=[more]))
     assert by_id(found)["again"].points == 4
+    assert by_id(found)["again"].hidden  # until grades are out
+
+
+def test_whose_answers_cannot_be_read_is_held_to_nobody_s_numbers(tmp_path, recorded):
+    folder = good(tmp_path, "dense")
+    (folder / "answers.yaml").write_text(f"student: {STUDENT}\nwhole: [1\n")
+    found = grade(assigned("dense", ""), folder, kept("dense"))
+    assert (found.status, found.reasons, found.points) == ("incomplete", [], 0)
+    assert found.notes[0].startswith("answers.yaml: not YAML")
 
 
 def test_a_hidden_goal_has_limits_of_its_own_and_narrows_no_other(tmp_path, recorded):

@@ -226,7 +226,7 @@ def test_names_and_remotes_that_are_none(clone, serve):
     [
         (".dvc/config.local", "['remote \"published\"']\n    url = htp://nowhere/\n", r"Unsupported URL type htp://"),
         ("dvc.yaml", "stages: [\n", r"dvc.yaml"),
-        ("dvc.lock", "stages: [\n", r"^dvc.lock: no YAML; `git restore dvc.lock` brings back the commit's$"),
+        ("dvc.lock", "stages: [\n", r"^dvc.lock: no record of stages; `replica repair` puts back what the last"),
         (".dvc/config.local", "[core]\n    remote = p\n['remote \"p\"']\n    url = gone\n", r"is not at .*gone"),
         (".dvc/config.local", "['remote \"p\"']\n    url = gone\n", r"^a: no default remote; allowed: --remote p; "),
     ],

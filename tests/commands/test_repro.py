@@ -353,7 +353,7 @@ def test_a_closed_terminal_stops_as_a_signal_does(repository: Callable[..., Path
     (root / "hold").write_text(hold)
     ours, theirs = os.openpty()
     streams = dict.fromkeys(("stdin", "stdout", "stderr"), theirs)
-    process = begun(root, f"import os; os.login_tty(0); {DRIVER}", **streams)
+    process = begun(root, f"import os, signal; signal.signal(1, signal.SIG_DFL); os.login_tty(0); {DRIVER}", **streams)
     os.close(theirs)
     os.close(ours)
     time.sleep(1)

@@ -12,6 +12,7 @@ import sys
 import time
 from pathlib import Path
 
+import numpy as np
 import psutil
 import pytest
 from conftest import Project, small
@@ -20,6 +21,7 @@ from optuna.trial import TrialState
 from replica.commands.sweep.space import parse
 from replica.commands.sweep.study import Study
 from replica.common.errors import UserError
+from replica.evaluation.scores import packed
 
 VARIANT = "mnist_5k_mlp"
 # Accuracy rises with the rate, an epoch a fiftieth of a second; 13 units can't be trained, 7 take long.
@@ -55,9 +57,14 @@ def quick(tmp_path_factory: pytest.TempPathFactory) -> Project:
     """A small project with its digits prepared, whose training is arithmetic, and scores of a model before."""
     made = small(tmp_path_factory.mktemp("sweep"))
     (made.folder / "stages/train.py").write_text(TRAIN)
-    metrics = made.folder / "metrics/test" / f"{VARIANT}.json"
-    metrics.parent.mkdir(parents=True)
-    metrics.write_text('{"accuracy": 0.5}\n')
+    score, right = {"accuracy": 0.5, "accuracy_low": 0.4, "accuracy_high": 0.6}, {"0": packed(np.arange(8) % 2 == 0)}
+    for place, content in (
+        (f"metrics/test/{VARIANT}.json", {"accuracy": 0.5}),
+        (f"metrics/{VARIANT}.json", {"test": score}),
+        (f"metrics/details/{VARIANT}.json", {"images": {"test": 8}, "right": right}),
+    ):
+        (made.folder / place).parent.mkdir(parents=True, exist_ok=True)
+        (made.folder / place).write_text(json.dumps(content))
     made.repro(f"preprocess@{VARIANT.rpartition('_')[0]}")
     made.commit("Run")
     return made
@@ -128,6 +135,12 @@ def test_trials_are_experiments_however_many_run_at_once(project_copy: Project) 
         assert metrics[f"metrics/test/{VARIANT}.json"]["data"] == {}  # the score of the model before
         assert "test" not in json.dumps([file.get("data") for file in metrics.values()])
         assert project.run("git", "rev-parse", f"{listed[f'jobs2-{number:03}']['rev']}^").stdout.strip() == head
+    rows = json.loads(project.run("replica", "experiments", "--json").stdout)
+    of_trials = [row for row in rows if row["experiment"] in listed]
+    assert {row["experiment"] for row in of_trials} == set(listed)
+    for row in of_trials:  # neither a score nor a difference, where the model before had one
+        assert (row["test"], row["difference"]) == (None, None)
+        assert row["validation"] == values(project, row["experiment"][:-4])[int(row["experiment"][-3:])][1]
     assert written(folder) == before
     assert not list(folder.glob(".dvc/tmp/sweeps/*/*-0*/"))
     best = max(values(project, "jobs1").items(), key=lambda item: item[1][1] or 0)[0]

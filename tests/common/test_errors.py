@@ -100,6 +100,20 @@ def test_names_are_listed_all_up_to_a_number_and_of_more_the_nearest():
     assert errors.listed("mnist_cn", more, most=1, shown=1) == "mnist_cnn and 30 others"
 
 
+@pytest.mark.parametrize(
+    ("words", "line"),
+    [
+        (["train"], "stages.train: got nothing; expected: NAME"),
+        (["train", "a", "b"], "stages.train: got a b; expected: NAME"),
+        (["convolution", "x"], "stages.convolution: got x; expected: nothing"),
+    ],
+)
+def test_a_stage_with_other_words_than_it_takes_is_one_line(words, line):
+    command = [sys.executable, "-m", f"stages.{words[0]}", *words[1:]]
+    done = subprocess.run(command, cwd=ROOT, text=True, capture_output=True, check=False)
+    assert (done.returncode, done.stderr) == (1, f"error: {line}\n")
+
+
 SLEEPS = "say(); time.sleep(60)"
 SWALLOWS = f"try:\n        {SLEEPS}\n    except BaseException:\n        pass"
 SAY = "said = ['here']\ndef say():\n    if said: print(said.pop(), flush=True)"
@@ -109,7 +123,8 @@ SAY = "said = ['here']\ndef say():\n    if said: print(said.pop(), flush=True)"
 @pytest.mark.parametrize(("body", "status"), [(SLEEPS, -signal.SIGINT), (SWALLOWS, 130)])
 def test_a_stage_that_is_told_to_end_does_so_without_a_word(body, status, number):
     """Also where a library swallows the interrupt, as TensorFlow's import does at some of its moments."""
-    lines = f"import time, replica\nreplica._GRACE = 0.2\n{SAY}\nwhile True:\n    {body}\n"
+    heard = "import signal; signal.signal(signal.SIGHUP, signal.SIG_DFL)"  # under nohup it would be ignored
+    lines = f"{heard}\nimport time, replica\nreplica._GRACE = 0.2\n{SAY}\nwhile True:\n    {body}\n"
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "DVC_STAGE": "train@x"}
     running = subprocess.Popen(
         [sys.executable, "-c", lines], env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True

@@ -37,6 +37,18 @@ def test_a_stage_pins_numpy_before_it_imports_it(module):
     assert "X86_V4" not in done.stdout.split(), done.stderr
 
 
+def test_keras_has_its_own_defaults_whatever_a_user_s_file_says(tmp_path):
+    (tmp_path / ".keras").mkdir()
+    (tmp_path / ".keras/keras.json").write_text(
+        '{"backend": "jax", "epsilon": 0.001, "floatx": "float16", "image_data_format": "channels_first"}'
+    )
+    code = (
+        "from replica.training.backend import keras; "
+        "print(*(getattr(keras.config, name)() for name in ('backend', 'epsilon', 'floatx', 'image_data_format')))"
+    )
+    assert fresh(code, HOME=str(tmp_path)).stdout == "tensorflow 1e-07 float32 channels_last\n"
+
+
 def test_openblas_is_told_haswell_only_where_the_cpu_can(monkeypatch):
     for flags, told in ((("avx", "avx2", "fma"), "Haswell"), (("avx",), None)):
         monkeypatch.setattr(kernels, "X86_64", True)

@@ -226,6 +226,11 @@ ELSEWHERE = [
     ((*SPACE, "dropout"), {"distribution": "uniform", "loc": 0, "scale": 1.9}, ["dropout: got 1.8", "less than 1"]),
     ((*SPACE, "learning_rate"), {"distribution": "loguniform", "a": 1, "b": 1}, ["learning_rate: got ", "a is to be"]),
     ((*SPACE, "learning_rate"), {"distribution": "norm", "loc": 400, "power_of_ten": True}, ["too large to be any"]),
+    ((*SPACE, "units"), [32, "many"], ["searches.mnist_random_search.units: got 'many'"]),
+    (SPACE, {"units": [1, 2], "dropout": [0.1, 0.2], "learning_rate": [1, 2]}, ["trials: 10, and the space has 8"]),
+    ((*SPACE[:2], "seeds"), 3, ["searches.mnist_random_search.seeds: got 3; allowed: 1, "]),
+    ((*SPACE[:2], "data", "validation"), "test", ["data.validation: got test; allowed: a share"]),
+    ((*SPACE[:2], "data", "validation"), 0, ["data.validation: got 0"]),
     ((*TWO, "loss"), None, ["layers.1.Dense: got one output for two classes", "no loss", "MeanSquaredError"]),
     ((*TWO, "loss"), "CategoricalCrossentropy", ["and the loss CategoricalCrossentropy; allowed: "]),
     ((*TWO, "layers", "1", "Dense", "activation"), "softmax", ["activation: softmax, which is never below 0"]),
@@ -411,3 +416,13 @@ def test_the_command_refuses_without_a_traceback(tmp_path, text, spoiled, words)
     assert first.isprintable()
     assert not others or "missing" in others[0]
     assert got.stdout == ""
+
+
+def test_a_search_draws_numbers_alone(declared):
+    layers = {"0": "Flatten", "1": {"Dense": {"units": 10, "activation": "$act"}}}
+    network = {"layers": layers, "optimizer": {"SGD": {"learning_rate": 0.1}}}
+    entry = {**declared["searches"]["mnist_random_search"], "network": "words", "trials": 2}
+    search = {**entry, "space": {"act": ["relu", "tanh"]}}
+    stated = {**declared, "variants": {}, "networks": {"words": network}, "searches": {"words": search}}
+    with pytest.raises(UserError, match=r"^searches\.words\.space\.act: got 'relu'; allowed: numbers; `replica sweep`"):
+        check.check(stated)

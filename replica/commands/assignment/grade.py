@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -169,7 +169,12 @@ def grade(assignment: Assignment, folder: Path, hidden: Hidden | None = None) ->
     began = time.perf_counter()
     found = read(assignment, folder)
     grader = Grader(assignment, found, hidden)
-    results = [result for question in grader.questions for result in judged(question, found, grader)]
+    shown = assignment.chapter.questions
+    results = [
+        replace(result, hidden=result.hidden or question not in shown)
+        for question in grader.questions
+        for result in judged(question, found, grader)
+    ]
     answered = any(found.answers.get(question.id) is not None for question in grader.questions)
     as_handed_out = flat(within(assignment.params, found.params)) == flat(assignment.params)
     if not answered and as_handed_out:

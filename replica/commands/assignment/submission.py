@@ -115,6 +115,8 @@ def read(assignment: Assignment, folder: Path) -> Submission:
             into.update(mapping(folder, name))
         except UserError as error:
             found.problems.append(str(error))
+            if into is found.answers and not assignment.student:  # whose numbers, nobody can tell
+                found.unnamed = str(error)
     wanted = {"assignment", "student", *(question.id for question in assignment.chapter.questions)}
     if unknown := [str(key)[:40] for key in found.answers if key not in wanted]:
         found.notes.append(f"answers.yaml: {', '.join(unknown[:SHOWN])}: no such question")
@@ -127,7 +129,7 @@ def read(assignment: Assignment, folder: Path) -> Submission:
         got = f"got {str(other)[:40]}, which is no text"
         found.unnamed = f"answers.yaml: student: {got}; put the name into quotes, as it was given"
         found.problems.append(found.unnamed)
-    elif found.params:
+    if found.params and not found.unnamed:
         found.changed += list(differences(assignment, found.params))
     found.notes += ignored(folder, starter.files(assignment))
     return found

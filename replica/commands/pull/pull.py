@@ -13,7 +13,6 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
-import yaml
 from dvc.config import NoRemoteError
 from dvc.exceptions import DvcException
 from dvc.fs import localfs
@@ -83,8 +82,8 @@ def recorded() -> Record:
     lock = Path("dvc.lock")
     try:
         return Record(lock.read_text() if lock.is_file() else "")
-    except (yaml.YAMLError, UnicodeDecodeError):
-        raise UserError(f"{lock}: no YAML; `git restore {lock}` brings back the commit's") from None
+    except UnicodeDecodeError:
+        raise UserError(f"{lock}: no text; `git restore {lock}` brings back the commit's") from None
 
 
 def training(record: Record, name: str) -> str | None:

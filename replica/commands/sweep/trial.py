@@ -139,12 +139,12 @@ def configure(root: Path, cache: str) -> None:
 
 
 def empty(repo: Repo, stage: Stage) -> None:
-    """Leave nothing in the metrics of what comes after `stage`: they are the scores of the model before it."""
+    """Leave nothing in the scores of what comes after `stage`: they are of the model before it."""
     import networkx
 
     for later in networkx.ancestors(repo.index.graph, stage):
         for out in later.outs:
-            if out.metric and not out.use_cache and Path(out.fs_path).suffix == ".json" and Path(out.fs_path).exists():
+            if not out.use_cache and Path(out.fs_path).suffix == ".json" and Path(out.fs_path).exists():
                 Path(out.fs_path).write_text("{}\n")
 
 

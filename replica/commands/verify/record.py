@@ -26,7 +26,7 @@ class Record:
 
     def __init__(self, text: str) -> None:
         try:
-            content = yaml.load(text, reader.Loader)
+            content = yaml.load(text, reader.Loader) if text.strip() else {}
         except yaml.YAMLError:
             content = None
         if not isinstance(content, dict):
