@@ -365,6 +365,26 @@ def test_a_closed_terminal_stops_as_a_signal_does(repository: Callable[..., Path
     assert "fast:" in (root / "dvc.lock").read_text()
 
 
+def test_a_driver_that_ctrl_z_has_held_for_long_goes_on(
+    repository: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DASK_DISTRIBUTED__SCHEDULER__WORKER_TTL", "1s")  # five minutes otherwise
+    waits = "while not pathlib.Path('continued').exists(): time.sleep(0.05)"
+    root = repository(SLOW, slow_py=SLOW_PY.replace("time.sleep(100)", waits))
+    (root / "hold").write_text("polite")
+    process = begun(root, stdout=subprocess.DEVNULL)
+    process.send_signal(signal.SIGSTOP)
+    time.sleep(7)  # dask waits for ten heartbeats, five seconds, at least
+    process.send_signal(signal.SIGCONT)
+    time.sleep(2)
+    (root / "continued").touch()
+    try:
+        assert process.wait(20) == 0
+    finally:
+        process.kill()
+    assert (root / "last.txt").read_text() == "last.txt\nwhole"
+
+
 def test_a_killed_driver_leaves_no_stale_lock(repository: Callable[..., Path]) -> None:
     root = repository(SLOW, slow_py=SLOW_PY)
     (root / "hold").write_text("polite")

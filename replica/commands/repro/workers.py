@@ -59,8 +59,11 @@ class Workers:
         return self._client
 
     def _started(self) -> Client:
+        import dask
         from distributed import Client, LocalCluster
 
+        # A driver that Ctrl-Z has held for longer than this would take its own worker for lost, and wait for ever.
+        dask.config.set({"distributed.scheduler.worker-ttl": None})
         warnings.filterwarnings("ignore", "Couldn't detect a suitable IP address")  # none is needed
         cluster = LocalCluster(
             n_workers=1,
