@@ -28,7 +28,6 @@ LEFT = (  # not looked into: what runs leave, and what a course or a person puts
 )
 SHOWN = 6
 HELD = {*Data.model_fields, *Training.model_fields}  # a knob of that name overrides what `data` or `training` has
-LONGEST = 20  # digits of a whole number: one of thousands Python cannot write
 
 
 @dataclass
@@ -70,24 +69,11 @@ def text(folder: Path, name: str) -> str:
 
 
 def mapping(folder: Path, name: str) -> dict[str, Any]:
-    """A YAML file's sections; raises UserError where there are none, or a number in them is too long for a figure."""
+    """A YAML file's sections; raises UserError where there are none."""
     found = reader.load(text(folder, name), name)
     if not isinstance(found, dict):
         raise UserError(f"{name}: a {type(found).__name__}, where names and values were expected")
-    if any(isinstance(each, int) and abs(each) >= 10**LONGEST for each in scalars(found)):
-        raise UserError(f"{name}: a whole number of more than {LONGEST} digits")
     return found
-
-
-def scalars(value: Any) -> Iterator[Any]:
-    """All keys and values inside that hold no others."""
-    if isinstance(value, Mapping):
-        value = [*value, *value.values()]
-    if isinstance(value, list | tuple | set):
-        for each in value:
-            yield from scalars(each)
-    else:
-        yield value
 
 
 def student_of(folder: Path) -> str:
