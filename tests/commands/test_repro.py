@@ -279,9 +279,9 @@ stages:
 SLOW_PY = """
 import os, pathlib, signal, subprocess, sys, time
 hold = pathlib.Path("hold")
+child = subprocess.Popen(["sleep", "100"]) if hold.exists() else None
 if hold.exists() and "stubborn" in hold.read_text():
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-child = subprocess.Popen(["sleep", "100"]) if hold.exists() else None
 for name in ("slow.txt", "kept.txt", "slow.json"):
     pathlib.Path(name).write_text("half")
 if child:
@@ -346,8 +346,11 @@ def test_stopping_leaves_nothing_half_done(
     assert (root / "last.txt").read_text() == "last.txt\nwhole"
 
 
-@pytest.mark.parametrize("hold", ["polite", "stubborn"])
-def test_a_closed_terminal_stops_as_a_signal_does(repository: Callable[..., Path], hold: str) -> None:
+@pytest.mark.parametrize(("hold", "shell"), [("polite", ""), ("stubborn", ""), ("stubborn", "/bin/bash")])
+def test_a_closed_terminal_stops_as_a_signal_does(
+    repository: Callable[..., Path], monkeypatch: pytest.MonkeyPatch, hold: str, shell: str
+) -> None:
+    monkeypatch.setenv("SHELL", shell)  # DVC's is /bin/sh where none is set
     waits = "while not pathlib.Path('closed').exists(): time.sleep(0.05)"
     root = repository(SLOW, slow_py=SLOW_PY.replace("SIGINT", "SIGHUP").replace("time.sleep(100)", waits))
     (root / "hold").write_text(hold)

@@ -67,6 +67,8 @@ def test_a_run_that_was_stopped_starts_nothing_more_and_others_do(tmp_path):
             began.wait(0.01)
         began.set()
         command.stop("stopped")
+        time.sleep(0.3)
+        command.stop("stopped", signal.SIGKILL)  # what a shell has put in the background ignores SIGINT
 
     thread = threading.Thread(target=stop)
     thread.start()
@@ -86,6 +88,32 @@ def test_a_run_that_was_stopped_starts_nothing_more_and_others_do(tmp_path):
     assert execute(tmp_path, "echo other", run="other")[1] == "other\n"
     command.stop("nothing ran")
     assert command.stopped("nothing ran")
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+@pytest.mark.parametrize("shell", ["/bin/sh", "/bin/bash"])
+def test_a_command_has_time_to_tidy_up_also_where_its_shell_ends_at_once(tmp_path, shell, number):
+    (tmp_path / "tidy.py").write_text(
+        "import pathlib, signal, time\n"
+        "signal.signal(signal.SIGINT, signal.default_int_handler)\n"
+        "signal.signal(signal.SIGTERM, signal.default_int_handler)\n"
+        "signal.signal(signal.SIGHUP, signal.default_int_handler)\n"
+        "try:\n    pathlib.Path('begun').touch(), time.sleep(100)\n"
+        "finally:\n    time.sleep(0.5), pathlib.Path('tidy').touch()\n"
+    )
+
+    def stop():
+        while not (tmp_path / "begun").exists():
+            time.sleep(0.01)
+        command.stop(f"{shell} {number}", number)
+
+    thread = threading.Thread(target=stop)
+    thread.start()
+    script = f"true && {sys.executable} tidy.py 2> words && touch never"
+    ended, _ = execute(tmp_path, [shell, "-c", script], run=f"{shell} {number}")
+    thread.join()
+    assert ended.status
+    assert {path.name for path in tmp_path.iterdir()} & {"tidy", "never"} == {"tidy"}
 
 
 def test_a_command_is_asked_first_and_killed_when_late_or_asked_for_twice(monkeypatch):

@@ -63,7 +63,7 @@ BOMB = "\n".join(
         ("[" * 100_000, "line 1: more than 50 collections"),
         ("- " * 100_000, "line 1: more than 50 collections"),
         ("a: 1\nb: &x [*x]", "line 2: *x stands inside itself"),
-        (BOMB, "by its aliases"),
+        (BOMB, "line 6: more than 500,000 values, by its aliases"),
         ("a: " + "x" * 2_000_001, "allowed: 2,000,000"),
         ("a: !!python/object/apply:os.system [ls]", "could not determine a constructor"),
         ("a: [1", "line 1"),

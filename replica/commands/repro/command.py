@@ -30,7 +30,7 @@ class Ended(NamedTuple):
 
 _guard = threading.Lock()
 _running: dict[str, set[int]] = {}
-_stopped: set[str] = set()
+_stopped: dict[str, int] = {}  # with the last signal sent
 
 
 def execute(run: str, commands: list[str | list[str]], cwd: str, env: dict[str, str], log: str) -> Ended:
@@ -56,10 +56,12 @@ def execute(run: str, commands: list[str | list[str]], cwd: str, env: dict[str, 
                 _running.setdefault(run, set()).add(process.pid)
             status, used = _ended(process)
             memory = max(memory, used)
+            if status < 0:
+                _left(run, process.pid)
             with _guard:
                 _running[run].discard(process.pid)
                 if run in _stopped:
-                    _kill(process.pid, signal.SIGKILL)  # what the command has left behind
+                    _kill(process.pid, signal.SIGKILL)
                     status = status or -signal.SIGINT
             if status:
                 break
@@ -76,13 +78,21 @@ def _ended(process: subprocess.Popen[bytes]) -> tuple[int, float]:
     return process.returncode, usage.ru_maxrss / (2**20 if sys.platform == "darwin" else 2**10)
 
 
+def _left(run: str, group: int) -> None:
+    """Wait for what outlives its shell after a stop: it hears the signal, too, and ends while its command tidies up."""
+    with suppress(ProcessLookupError):
+        while _stopped.get(run, signal.SIGKILL) != signal.SIGKILL:
+            os.killpg(group, 0)
+            time.sleep(0.02)
+
+
 def stop(run: str, number: int = signal.SIGINT) -> None:
     """Send a signal to every process group that `run` has on this worker, and let it start no more.
 
     A command that ends from now on counts as stopped, whatever its status.
     """
     with _guard:
-        _stopped.add(run)
+        _stopped[run] = number
         for pid in _running.get(run, ()):
             _kill(pid, number)
 
