@@ -3,16 +3,27 @@
 In Python, from any folder of a clone: `load(name)` a trained variant, `variants()` and `claims()` as DataFrames.
 """
 
+import locale
 import os
 import signal
 import sys
 import threading
+from contextlib import suppress
 from importlib import import_module
 from typing import Any
 
 from replica.common import kernels
 
 kernels.pin()
+
+if (
+    locale.getencoding().upper() != "UTF-8"
+):  # whose files are the user's own, in Latin-1 or GBK; the project's are UTF-8
+    with suppress(locale.Error):
+        locale.setlocale(locale.LC_CTYPE, "C.UTF-8")
+    for _stream in (sys.stdout, sys.stderr):
+        if hasattr(_stream, "reconfigure"):
+            _stream.reconfigure(errors="replace")  # what the terminal can't show
 
 
 _GRACE = 5.0  # seconds in which a stage that was told to end has put away what it began

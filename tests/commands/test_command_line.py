@@ -39,3 +39,23 @@ def test_help_imports_nothing_heavy():
         [sys.executable, "-c", program], capture_output=True, text=True, check=True, cwd=ROOT
     ).stdout
     assert not {"tensorflow", "dvc", "pandas", "matplotlib", "scipy", "optuna", "numpy"} & set(loaded.split())
+
+
+def test_files_are_utf_8_and_no_character_ends_a_command_whatever_the_locale_says(tmp_path):
+    ascii_alone = {"LC_ALL": "C", "PYTHONCOERCECLOCALE": "0", "PYTHONUTF8": "0"}  # as Latin-1 or GBK on some clusters
+    assert replica("check", **ascii_alone).startswith("all is well")
+    (tmp_path / "file").write_text("\u2026", encoding="utf-8")
+    program = (
+        "import replica; from pathlib import Path; text = Path('file').read_text(); Path('copy').write_text(text);"
+        r" print(text == '\u2026', text)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program],
+        cwd=tmp_path,
+        env={**os.environ, **ascii_alone, "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stdout == "True ?\n"
+    assert (tmp_path / "copy").read_text(encoding="utf-8") == "\u2026"
