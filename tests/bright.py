@@ -11,7 +11,6 @@ from typing import Any
 
 import numpy as np
 
-from replica.common import kernels
 from replica.datasets import checks
 
 TESTS = Path(__file__).parent
@@ -55,10 +54,9 @@ def preprocessed(root: Path) -> None:
 
 def natively(code: str) -> None:
     """Run code that may import the tests of training in a process of native kernels; the tests' own are portable."""
-    environment = {key: value for key, value in os.environ.items() if key not in kernels.ONEDNN}
     path = os.pathsep.join(map(str, (TESTS.parent, TESTS, TESTS / "training")))
     done = subprocess.run(
         [sys.executable, "-c", f"from replica.common import kernels\nkernels.use('native')\n{code}"],
-        env={**environment, "PYTHONPATH": path}, capture_output=True, text=True, check=False,
+        env={**os.environ, "PYTHONPATH": path}, capture_output=True, text=True, check=False,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr[-4000:]

@@ -57,10 +57,9 @@ class Project:
         self.folder = folder
 
     def environment(self) -> dict[str, str]:
-        """This environment's commands, the folder's code, and nothing of how the tests themselves compute."""
-        kept = {key: value for key, value in os.environ.items() if key not in kernels.ONEDNN}
+        """This environment's commands and the folder's code."""
         path = os.pathsep.join((str(Path(sys.executable).parent), os.environ["PATH"]))
-        return {**kept, "PATH": path, "PYTHONPATH": str(self.folder), "COLUMNS": "200"}
+        return {**os.environ, "PATH": path, "PYTHONPATH": str(self.folder), "COLUMNS": "200"}
 
     def begin(self) -> None:
         """A git repository of somebody's."""

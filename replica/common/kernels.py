@@ -24,6 +24,8 @@ NUMPY = "X86_V4 AVX512_ICL AVX512_SPR"  # what NumPy 2.4 dispatches above AVX2
 KERAS = {"KERAS_BACKEND": "tensorflow", "KERAS_HOME": os.devnull}  # whose keras.json may set another epsilon or axis
 SWITCH = {"TF_ENABLE_ONEDNN_OPTS": "1"}  # TensorFlow leaves oneDNN off without AVX512_VNNI, and takes twice as long
 ONEDNN = {**SWITCH, "ONEDNN_MAX_CPU_ISA": "AVX2"}
+OBEYED = ("TF_", "XLA_", "ONEDNN_", "DNNL_")  # by TensorFlow: a compiler that sums otherwise, other types
+MUTE = "TF_CPP_"  # but these only say how much it prints
 
 # mov r8, rdx; cpuid(eax=edi, ecx=esi); store eax, ebx, ecx, edx at r8
 CPUID = bytes.fromhex("53 4989d0 89f8 89f1 0fa2 418900 41895804 41894808 4189500c 5b c3")
@@ -124,7 +126,10 @@ def cpu() -> Cpu:
 
 
 def pin() -> None:
-    """Choose NumPy's and OpenBLAS's code, and Keras's defaults; without effect on what has been loaded already."""
+    """Choose NumPy's and OpenBLAS's code, Keras's and TensorFlow's defaults; without effect on what has been loaded."""
+    if "tensorflow" not in sys.modules:
+        for key in [key for key in os.environ if key.startswith(OBEYED) and not key.startswith(MUTE)]:
+            del os.environ[key]
     os.environ.update(KERAS)
     os.environ["OPENBLAS_NUM_THREADS"] = "1"  # as many parts of a sum as threads
     if X86_64:

@@ -49,7 +49,22 @@ def test_keras_has_its_own_defaults_whatever_a_user_s_file_says(tmp_path):
     assert fresh(code, HOME=str(tmp_path)).stdout == "tensorflow 1e-07 float32 channels_last\n"
 
 
+def test_tensorflow_has_its_own_defaults_whatever_the_shell_says():
+    said = {
+        "TF_XLA_FLAGS": "--tf_xla_auto_jit=2 --tf_xla_cpu_global_jit",
+        "XLA_FLAGS": "--xla_cpu_enable_fast_math=true",
+        "TF_SET_ONEDNN_FPMATH_MODE": "BF16",
+        "ONEDNN_DEFAULT_FPMATH_MODE": "BF16",
+        "DNNL_MAX_CPU_ISA": "SSE41",
+        "TF_ENABLE_ONEDNN_OPTS": "0",
+        "TF_CPP_MIN_LOG_LEVEL": "1",
+    }
+    code = f"import os, replica; print(*(key for key in {list(said)} if key in os.environ))"
+    assert fresh(code, **said).stdout == "TF_CPP_MIN_LOG_LEVEL\n"
+
+
 def test_openblas_is_told_haswell_only_where_the_cpu_can(monkeypatch):
+    monkeypatch.setitem(sys.modules, "tensorflow", sys)  # whose kernels are this process's already
     for flags, told in ((("avx", "avx2", "fma"), "Haswell"), (("avx",), None)):
         monkeypatch.setattr(kernels, "X86_64", True)
         monkeypatch.setattr(kernels, "cpu", lambda flags=flags: made_up(flags))

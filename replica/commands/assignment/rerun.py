@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 
 import replica
-from replica.common import arrays, kernels, parameters
+from replica.common import arrays, parameters
 from replica.common.errors import UserError
 from replica.datasets import checks, kinds, processed
 from replica.evaluation import scores
@@ -135,13 +135,13 @@ class Worker:
             raise UserError(problem)
 
     def start(self) -> subprocess.Popen[str]:
-        kept = {key: value for key, value in os.environ.items() if key not in kernels.ONEDNN}
-        places = [str(Path(replica.__file__).parents[1]), *filter(None, kept.get("PYTHONPATH", "").split(os.pathsep))]
+        path = os.environ.get("PYTHONPATH", "").split(os.pathsep)
+        places = [str(Path(replica.__file__).parents[1]), *filter(None, path)]
         atexit.register(self.stop)
         return subprocess.Popen(
             # -P: the working folder may be a student's, and no module of it is imported.
             [sys.executable, "-P", "-m", "replica.commands.assignment.worker"],
-            env={**kept, "PYTHONPATH": os.pathsep.join(places)},
+            env={**os.environ, "PYTHONPATH": os.pathsep.join(places)},
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,

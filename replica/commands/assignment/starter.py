@@ -16,6 +16,7 @@ from replica.report.environment import environment
 
 STAGES = ("download", "preprocess", "train", "evaluate")
 COPIED = (
+    ".gitattributes",
     ".gitignore",
     ".dvc/.gitignore",
     ".dvc/config",

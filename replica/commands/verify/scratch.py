@@ -17,7 +17,6 @@ from pathlib import Path
 from replica.commands.git import git
 from replica.commands.sweep import workspace
 from replica.commands.verify.record import FETCHED, Record
-from replica.common import kernels
 from replica.common.errors import UserError
 
 
@@ -89,7 +88,7 @@ def reproduce(folder: Path, names: list[str], jobs: int | None) -> None:
         Where a stage fails.
     """
     command = [sys.executable, "-m", "replica", "repro", *names, *(["--jobs", str(jobs)] if jobs else [])]
-    kept = {key: value for key, value in os.environ.items() if key not in kernels.ONEDNN and not key.startswith("DVC_")}
+    kept = {key: value for key, value in os.environ.items() if not key.startswith("DVC_")}
     environment = {**kept, "PYTHONPATH": str(folder), "DVC_SITE_CACHE_DIR": str(folder.parent / "site")}
     process = subprocess.Popen(command, cwd=folder, env=environment, stdin=subprocess.DEVNULL, stdout=sys.stderr)
     before = signal.signal(signal.SIGTERM, lambda *_: process.terminate())
