@@ -6,16 +6,22 @@ import shutil
 from configparser import ConfigParser
 from pathlib import Path
 
+from dvc.dirs import global_config_dir, system_config_dir
+
 from replica.common.errors import UserError
 
-LEAST = 256  # MB; the largest output, CIFAR-10 as it is downloaded, takes 178
+LEAST = 256  # MB; the largest output, CIFAR-10 as it is downloaded, takes 187
 
 
 def cache(root: Path) -> Path:
-    """The folder of DVC's cache, by the repository's own settings."""
-    settings = ConfigParser(interpolation=None, strict=False)
-    settings.read([root / ".dvc/config", root / ".dvc/config.local"])
-    return root / ".dvc" / Path(settings.get("cache", "dir", fallback="cache")).expanduser()
+    """The folder of DVC's cache, by the settings of the system, the user and the repository, each before the next."""
+    found, everybody, own = root / ".dvc/cache", (system_config_dir(), global_config_dir()), root / ".dvc"
+    for file in (*(Path(folder, "config") for folder in everybody), own / "config", own / "config.local"):
+        settings = ConfigParser(interpolation=None, strict=False)
+        settings.read(file)
+        if told := settings.get("cache", "dir", fallback=""):
+            found = file.parent / Path(told).expanduser()
+    return found
 
 
 def ask(root: Path) -> None:

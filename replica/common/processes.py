@@ -55,7 +55,7 @@ def starter(process: int | str) -> int | None:
 def follow() -> None:
     """End this process, if it is a stage's, at once when what started it is gone, even when that was killed.
 
-    Linux alone tells of another process's end; elsewhere `orphans` and the lock of `sole` are what there is.
+    Linux alone tells of another process's end; elsewhere `end_orphans` and the lock of `sole` are what there is.
     """
     if "DVC_STAGE" not in os.environ or not hasattr(os, "pidfd_open") or not Path("/proc/self/environ").exists():
         return

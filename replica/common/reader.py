@@ -16,7 +16,7 @@ from replica.common.errors import UserError
 LARGEST = 2_000_000  # characters; a thousand variants take a tenth
 DEEPEST = 50  # collections within each other
 LONGEST = 100  # digits of a whole number; Python writes none of more than 4,300
-MOST = 500_000  # values, those that an alias repeats counted each time
+MOST = 250_000  # values, those that an alias repeats counted each time
 MERGE = "tag:yaml.org,2002:merge"
 UNNAMED = '"<unicode string>", '
 DIFFERS = {"bool", "int", "float"}  # what YAML 1.1 and 1.2 see differently
@@ -107,7 +107,7 @@ def load(text: str, where: str) -> Any:
 
 
 def bounded(text: str) -> None:
-    """Refuse what is too deep, or grows too large by its aliases, before anything recurses into it.
+    """Refuse what is too deep, or too large, if only by its aliases, before anything recurses into it.
 
     Raises
     ------
@@ -116,12 +116,12 @@ def bounded(text: str) -> None:
     """
     sizes: dict[str, int] = {}  # of what has an anchor
     opened: list[tuple[str | None, int]] = []  # each open collection's anchor, and the values before it
-    count = 0
+    count, words = 0, ""
     for event in yaml.parse(text, Loader):
         if isinstance(event, yaml.AliasEvent):
             if event.anchor in (anchor for anchor, _ in opened):
                 raise UserError(f"line {event.start_mark.line + 1}: *{event.anchor} stands inside itself")
-            count += sizes.get(event.anchor, 0)
+            count, words = count + sizes.get(event.anchor, 0), ", by its aliases"
         elif isinstance(event, yaml.CollectionStartEvent):
             opened.append((event.anchor, count))
             count += 1
@@ -136,4 +136,4 @@ def bounded(text: str) -> None:
         if len(opened) > DEEPEST:
             raise UserError(f"line {event.start_mark.line + 1}: more than {DEEPEST} collections within each other")
         if count > MOST:
-            raise UserError(f"line {event.start_mark.line + 1}: more than {MOST:,} values, by its aliases")
+            raise UserError(f"line {event.start_mark.line + 1}: more than {MOST:,} values{words}")

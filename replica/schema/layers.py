@@ -1,7 +1,6 @@
 """The layers a variant may use: Keras's names, arguments and defaults, with their shapes and parameters by arithmetic.
 
-Checking and tables need no TensorFlow this way: a wrong entry is refused in a third of a second. tests/test_layers.py
-holds every class here to Keras's own over random stacks.
+Checking and tables need no TensorFlow this way; tests/training/test_layers.py holds all to Keras over random stacks.
 """
 
 from __future__ import annotations
@@ -15,7 +14,7 @@ from pydantic import AfterValidator, Field
 from replica.common.arguments import Arguments
 
 Shape = tuple[int, ...]
-Positive = Annotated[int, Field(gt=0)]
+Positive = Annotated[int, Field(gt=0, le=2**31 - 1)]  # TensorFlow counts steps and strides in 32 bits
 Rate = Annotated[float, Field(ge=0, lt=1)]
 Factor = Annotated[float, Field(ge=0)]
 Pair = Positive | Annotated[list[Positive], Field(min_length=2, max_length=2)]
@@ -53,10 +52,7 @@ REGULARIZERS: dict[str, type[Arguments]] = {"L1": L1, "L2": L2, "L1L2": L1L2}
 
 
 class Layer(Arguments):
-    """A layer that changes neither shape nor has parameters; the others override what differs.
-
-    `ranks` are the input ranks it takes, without the batch; empty for any.
-    """
+    """A layer of no other shape and no parameters, for inputs of `ranks` (without the batch; empty for any)."""
 
     ranks: ClassVar[tuple[int, ...]] = ()
 
@@ -97,6 +93,8 @@ def slide(shape: Shape, size: Pair, strides: Pair, padding: str, dilation: Pair 
         reach = d * (k - 1) + 1
         if padding == "valid" and reach > n:
             raise ValueError(f"a window of {reach} does not fit into {n} pixels; padding: same or a smaller one would")
+        if d > n:  # TensorFlow takes memory by its square
+            raise ValueError(f"dilation_rate: {d}, but there are {n} pixels; allowed: up to {n}")
         sides.append(-(-n // s) if padding == "same" else (n - reach) // s + 1)
     return sides[0], sides[1]
 

@@ -26,7 +26,7 @@ class CosineDecay(Arguments):
     decay_steps: Positive
     alpha: Factor = 0.0
     warmup_target: Learning | None = None
-    warmup_steps: Annotated[int, Field(ge=0)] = 0
+    warmup_steps: Annotated[int, Field(ge=0, le=2**31 - 1)] = 0
 
 
 class ExponentialDecay(Arguments):

@@ -33,6 +33,16 @@ def test_the_cache_is_where_the_repository_says(tmp_path, settings, own, expecte
     assert room.cache(tmp_path) == tmp_path / expected
 
 
+def test_a_user_s_own_cache_counts_where_the_repository_says_nothing(tmp_path, monkeypatch):
+    (tmp_path / "user").mkdir()
+    (tmp_path / "user/config").write_text("[cache]\n    dir = /large\n")
+    monkeypatch.setenv("DVC_GLOBAL_CONFIG_DIR", str(tmp_path / "user"))
+    assert str(room.cache(tmp_path)) == "/large"
+    (tmp_path / ".dvc").mkdir()
+    (tmp_path / ".dvc/config").write_text("[cache]\n    dir = here\n")
+    assert room.cache(tmp_path) == tmp_path / ".dvc/here"
+
+
 def test_a_cache_that_is_not_there_yet_has_the_room_of_its_disk(tmp_path, monkeypatch):
     asked = []
 

@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from conftest import ROOT
 
 from replica.common import kernels
 from replica.common.errors import UserError
@@ -30,11 +31,20 @@ def test_numpy_runs_nothing_above_avx2_whatever_the_shell_says(environment):
     assert not {"X86_V4", "AVX512_ICL", "AVX512_SPR"} & set(done.stdout.split())
 
 
-@pytest.mark.parametrize("module", ["stages.choose", "stages.convolution", "stages.evaluate", "stages.surface"])
-def test_a_stage_pins_numpy_before_it_imports_it(module):
-    code = "import sys; sys.modules['replica.saved'] = sys"  # TensorFlow is no part of this test
-    done = fresh(f"{code}; import {module}; {FEATURES}")
-    assert "X86_V4" not in done.stdout.split(), done.stderr
+@pytest.mark.parametrize("stage", sorted(path.stem for path in (ROOT / "stages").glob("[a-z]*.py")))
+def test_a_stage_pins_numpy_before_it_imports_it(monkeypatch, stage):
+    monkeypatch.delenv("NPY_DISABLE_CPU_FEATURES")  # which this process has from its own
+    code = (
+        "import os, runpy, sys\n"
+        "class Watch:\n"
+        "    def find_spec(self, name, *_):\n"
+        "        if name == 'numpy':\n"
+        "            print(os.environ.get('NPY_DISABLE_CPU_FEATURES', 'none'))\n"
+        "sys.meta_path.insert(0, Watch())\n"
+        f"runpy.run_module('stages.{stage}')"  # not as __main__: it is imported alone
+    )
+    done = fresh(code, PYTHONPATH=str(ROOT))
+    assert (done.returncode, done.stdout.strip() or kernels.NUMPY) == (0, kernels.NUMPY), done.stderr
 
 
 def test_keras_has_its_own_defaults_whatever_a_user_s_file_says(tmp_path):

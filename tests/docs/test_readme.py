@@ -37,7 +37,10 @@ def test_its_make_targets_are_the_makefile_s():
     assert set(re.findall(r"make ([a-z]+)", README)) <= targets
 
 
-@pytest.mark.parametrize(("file", "extra"), [("requirements.txt", "dev"), ("requirements-notebook.txt", "notebook")])
+LOCKS = {"requirements.txt": "dev", "requirements-notebook.txt": "notebook", "requirements-cluster.txt": "cluster"}
+
+
+@pytest.mark.parametrize(("file", "extra"), LOCKS.items())
 def test_no_file_names_an_index_host_and_every_requirement_is_hashed(file, extra):
     lock = (ROOT / file).read_text()
     assert "://" not in lock and "index-url" not in lock
@@ -50,12 +53,13 @@ def test_no_file_names_an_index_host_and_every_requirement_is_hashed(file, extra
         assert re.search(rf"^{name}==", lock, re.M), name
 
 
-def test_both_locks_pin_the_same_versions():
-    """So that the notebooks' packages change none that the runs were made with."""
-    locked, notebook = (
+@pytest.mark.parametrize("further", list(LOCKS)[1:])
+def test_locks_pin_the_same_versions(further):
+    """So that the notebooks' and the cluster's packages change none that the runs were made with."""
+    locked, other = (
         dict(re.findall(r"^([\w.-]+)==(\S+)", (ROOT / name).read_text(), re.M))
-        for name in ("requirements.txt", "requirements-notebook.txt")
+        for name in ("requirements.txt", further)
     )
-    shared = locked.keys() & notebook.keys()
+    shared = locked.keys() & other.keys()
     assert "numpy" in shared
-    assert {name: notebook[name] for name in shared} == {name: locked[name] for name in shared}
+    assert {name: other[name] for name in shared} == {name: locked[name] for name in shared}

@@ -134,6 +134,14 @@ MISTAKES = [
         ["layers.0.Conv2D: strides and dilation_rate: allowed: one of them above 1"],
     ),
     (
+        (*VARIANT, "layers"), {"0": {"Conv2D": {"filters": 2, "kernel_size": 1, "dilation_rate": 29}}},
+        ["layers.0.Conv2D: dilation_rate: 29, but there are 28 pixels; allowed: up to 28"],
+    ),
+    (
+        (*VARIANT, "layers"), {"0": {"MaxPooling2D": {"strides": 2**31}}},
+        ["layers.0.MaxPooling2D.strides", "2147483647"],
+    ),
+    (
         (*VARIANT, "layers"), {"1": {"Dense": {"units": 3, "bias_initializer": "orthogonal"}}},
         ["Dense.bias_initializer: got 'orthogonal'", "matrices alone"],
     ),

@@ -37,7 +37,7 @@ def of_schema(schema: dict[str, Any]) -> st.SearchStrategy[Any]:
             return st.booleans()
         case "integer":
             least = schema.get("minimum", schema.get("exclusiveMinimum", -1) + 1)
-            return st.integers(least, least + 3)
+            return st.integers(least, least + 3) | st.just(schema.get("maximum", least))
         case "number":
             least, most = schema.get("minimum"), schema.get("exclusiveMaximum", schema.get("maximum"))
             above = schema.get("exclusiveMinimum")
