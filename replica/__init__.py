@@ -21,9 +21,9 @@ if (
 ):  # whose files are the user's own, in Latin-1 or GBK; the project's are UTF-8
     with suppress(locale.Error):
         locale.setlocale(locale.LC_CTYPE, "C.UTF-8")
-    for _stream in (sys.stdout, sys.stderr):
-        if hasattr(_stream, "reconfigure"):
-            _stream.reconfigure(errors="replace")  # what the terminal can't show
+for _stream in (sys.stdout, sys.stderr):
+    if (getattr(_stream, "encoding", "") or "utf-8").lower() != "utf-8":
+        _stream.reconfigure(errors="replace")  # what it can't show, is no reason to end
 
 
 _GRACE = 5.0  # seconds in which a stage that was told to end has put away what it began

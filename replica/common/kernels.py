@@ -24,7 +24,7 @@ NUMPY = "X86_V4 AVX512_ICL AVX512_SPR"  # what NumPy 2.4 dispatches above AVX2
 KERAS = {"KERAS_BACKEND": "tensorflow", "KERAS_HOME": os.devnull}  # whose keras.json may set another epsilon or axis
 SWITCH = {"TF_ENABLE_ONEDNN_OPTS": "1"}  # TensorFlow leaves oneDNN off without AVX512_VNNI, and takes twice as long
 ONEDNN = {**SWITCH, "ONEDNN_MAX_CPU_ISA": "AVX2"}
-OBEYED = ("TF_", "XLA_", "ONEDNN_", "DNNL_")  # by TensorFlow: a compiler that sums otherwise, other types
+OBEYED = ("TF_", "XLA_", "ONEDNN_", "DNNL_", "KERAS_")  # in a shell: a compiler that sums otherwise, other types
 MUTE = "TF_CPP_"  # but these only say how much it prints
 
 # mov r8, rdx; cpuid(eax=edi, ecx=esi); store eax, ebx, ecx, edx at r8

@@ -58,4 +58,5 @@ def test_files_are_utf_8_and_no_character_ends_a_command_whatever_the_locale_say
         check=True,
     )
     assert done.stdout == "True ?\n"
+    assert "?" in replica("table", "sample", PYTHONIOENCODING="latin-1")
     assert (tmp_path / "copy").read_text(encoding="utf-8") == "\u2026"

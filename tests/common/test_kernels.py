@@ -59,7 +59,7 @@ def test_keras_has_its_own_defaults_whatever_a_user_s_file_says(tmp_path):
     assert fresh(code, HOME=str(tmp_path)).stdout == "tensorflow 1e-07 float32 channels_last\n"
 
 
-def test_tensorflow_has_its_own_defaults_whatever_the_shell_says():
+def test_libraries_have_their_own_defaults_whatever_the_shell_says():
     said = {
         "TF_XLA_FLAGS": "--tf_xla_auto_jit=2 --tf_xla_cpu_global_jit",
         "XLA_FLAGS": "--xla_cpu_enable_fast_math=true",
@@ -67,6 +67,7 @@ def test_tensorflow_has_its_own_defaults_whatever_the_shell_says():
         "ONEDNN_DEFAULT_FPMATH_MODE": "BF16",
         "DNNL_MAX_CPU_ISA": "SSE41",
         "TF_ENABLE_ONEDNN_OPTS": "0",
+        "KERAS_MAX_STEPS_PER_EPOCH": "few",
         "TF_CPP_MIN_LOG_LEVEL": "1",
     }
     code = f"import os, replica; print(*(key for key in {list(said)} if key in os.environ))"
