@@ -3,6 +3,7 @@
 In Python, from any folder of a clone: `load(name)` a trained variant, `variants()` and `claims()` as DataFrames.
 """
 
+import io
 import locale
 import os
 import signal
@@ -22,7 +23,7 @@ if (
     with suppress(locale.Error):
         locale.setlocale(locale.LC_CTYPE, "C.UTF-8")
 for _stream in (sys.stdout, sys.stderr):
-    if (getattr(_stream, "encoding", "") or "utf-8").lower() != "utf-8":
+    if isinstance(_stream, io.TextIOWrapper) and _stream.encoding.lower() != "utf-8":
         _stream.reconfigure(errors="replace")  # what it can't show, is no reason to end
 
 

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
+import pwd
 import sys
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
+from replica.commands import git
 from replica.common import kernels, parameters, processes
 from replica.common.errors import UserError, shown, told
 
@@ -521,6 +523,13 @@ def check_all(declared: dict[str, Any]) -> None:
 
 def main() -> None:
     """Run a command; a user's mistake is one line a mistake, and exit status 1."""
+    for name in git.HANDED:
+        os.environ.pop(name, None)
+    try:
+        pwd.getpwuid(os.getuid())
+    except KeyError:  # a container's number without a name, which DVC asks for
+        os.environ.setdefault("USER", str(os.getuid()))
+        os.environ.setdefault("HOME", "/")
     try:
         app()
     except UserError as error:

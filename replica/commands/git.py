@@ -8,9 +8,12 @@ from pathlib import Path
 
 from replica.common.errors import UserError
 
+# What a hook or `git rebase --exec` hands down: another command's repository and index, in place of the folder's own.
+HANDED = ("GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_PREFIX", "GIT_OBJECT_DIRECTORY", "GIT_COMMON_DIR")
+
 
 def git(folder: Path, *words: str, **environment: str) -> str:
-    """Run git in a folder; return what it says.
+    """Run git in a folder, without the user's hooks; return what it says.
 
     Raises
     ------
@@ -18,7 +21,7 @@ def git(folder: Path, *words: str, **environment: str) -> str:
         Where git refuses.
     """
     done = subprocess.run(
-        ["git", "-C", str(folder), *words],
+        ["git", "-C", str(folder), "-c", f"core.hooksPath={os.devnull}", *words],
         env={**os.environ, **environment},
         stdin=subprocess.DEVNULL,
         capture_output=True,

@@ -18,7 +18,7 @@ def forget(root: Path) -> None:
     Where there is no git, or its index is being written, nothing is done.
     """
     listed = subprocess.run(
-        ["git", "ls-files", "--stage", "-z", "--", *WRITTEN], cwd=root, capture_output=True, check=False
+        ["git", "ls-files", "--full-name", "--stage", "-z", "--", *WRITTEN], cwd=root, capture_output=True, check=False
     )
     entries = [entry for entry in listed.stdout.split(b"\0") if entry and EMPTY.encode() not in entry]
     if entries:

@@ -60,3 +60,16 @@ def test_files_are_utf_8_and_no_character_ends_a_command_whatever_the_locale_say
     assert done.stdout == "True ?\n"
     assert "?" in replica("table", "sample", PYTHONIOENCODING="latin-1")
     assert (tmp_path / "copy").read_text(encoding="utf-8") == "\u2026"
+
+
+def test_what_a_hook_hands_down_names_no_other_repository():
+    program = "import os, sys; from replica import __main__; sys.argv[1:] = ['variants']; __main__.main()"
+    done = subprocess.run(
+        [sys.executable, "-c", f"import atexit, os; atexit.register(lambda: print(os.getenv('GIT_DIR'))); {program}"],
+        cwd=ROOT,
+        env={**os.environ, "GIT_DIR": "/elsewhere/.git"},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stdout.splitlines()[-1] == "None"

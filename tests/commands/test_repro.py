@@ -627,3 +627,14 @@ def test_never_more_memory_than_there_is(
     log = [(root / f".dvc/tmp/replica/logs/{name}.log").stat().st_ctime for name in ("one", "two")]
     assert (abs(log[0] - log[1]) < 0.9) == overlap
     assert set(json.loads((root / ".dvc/tmp/replica/memory.json").read_text())) == {"one", "two"}
+
+
+@pytest.mark.parametrize("shell", ["/bin/true", "/bin/false", "/no/such/shell"])
+def test_a_shell_that_runs_nothing_counts_for_nothing(
+    repository: Callable[..., Path], repro: Callable[..., tuple[int, str]], monkeypatch: pytest.MonkeyPatch, shell: str
+) -> None:
+    monkeypatch.setenv("SHELL", shell)
+    root = repository("stages: {one: {cmd: PYTHON join.py one.txt, outs: [one.txt: {persist: true}]}}\n")
+    (root / "one.txt").write_text("of before")
+    assert repro(root)[0] == 0
+    assert (root / "one.txt").read_text() == "one.txt\n"

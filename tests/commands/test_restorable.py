@@ -6,6 +6,8 @@ import re
 import pytest
 from conftest import ROOT, Project
 
+from replica.commands import restorable
+
 HELD = '{\n  "accuracy": 0.913667\n}\n'
 OTHER = '{\n  "accuracy": 0.901333\n}\n'
 SCORE = "metrics/test/mnist_5k_mlp.json"
@@ -57,3 +59,15 @@ def test_a_refused_experiment_leaves_git_undeceived_as_well(deceived):
     deceived.run("git", "restore", ".")
     assert (deceived.folder / SCORE).read_text() == HELD
     assert deceived.run("git", "status", "--short").stdout == ""
+
+
+def test_a_repository_around_the_project_s_keeps_its_index(tmp_path):
+    outer = Project(tmp_path)
+    score = tmp_path / "below" / SCORE
+    score.parent.mkdir(parents=True)
+    score.write_text(HELD)
+    outer.begin()
+    outer.commit("Begin")
+    restorable.forget(tmp_path / "below")
+    assert outer.run("git", "ls-files").stdout.split() == [f"below/{SCORE}"]
+    assert outer.run("git", "status", "--short").stdout == ""

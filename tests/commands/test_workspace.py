@@ -140,3 +140,36 @@ def test_a_name_that_has_experiments_already_is_refused_with_the_way_out(root, t
         "--name s: there are experiments of that name already (s-001, …); take another, "
         "or remove them: dvc exp remove s-001 s-002"
     )
+
+
+def test_nothing_of_the_user_s_own_git_keeps_an_experiment_from_being_kept(root, tmp_path, monkeypatch):
+    for name, text in (
+        ("hooks/prepare-commit-msg", "#!/bin/sh\nexit 1\n"),
+        ("hooks/post-checkout", "#!/bin/sh\nexit 2\n"),
+        ("ignore", "*.png\n"),
+        ("config", f"[core]\nhooksPath = {tmp_path}/hooks\nexcludesFile = {tmp_path}/ignore\n[user]\nname =\n"),
+    ):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text(text)
+        (tmp_path / name).chmod(0o755)
+    monkeypatch.setenv("GIT_CONFIG_GLOBAL", str(tmp_path / "config"))
+    git(root, "config", "--unset", "user.name")
+    (root / "plots").mkdir()
+    (root / "plots/new.png").touch()
+    state = workspace.snapshot(root, ("plots",))
+    assert "plots/new.png" in git(root, "ls-tree", "-r", "--name-only", state.tree).split()
+    workspace.clone(root, tmp_path / "clone", state)
+    workspace.publish(root, tmp_path / "clone", "refs/exps/x", "x", [])
+    assert git(root, "log", "-1", "--format=%an", "refs/exps/x") == "replica"
+
+
+def test_a_shallow_clone_s_changes_reach_a_trial(root, tmp_path):
+    (root / "a").write_text("2\n")
+    git(root, "commit", "--all", "--message", "Two")
+    git(tmp_path, "clone", "--depth", "1", f"file://{root}", "shallow")
+    (tmp_path / "shallow/a").write_text("3\n")
+    state = workspace.snapshot(tmp_path / "shallow")
+    workspace.clone(tmp_path / "shallow", tmp_path / "clone", state)
+    assert (tmp_path / "clone/a").read_text() == "3\n"
+    workspace.publish(tmp_path / "shallow", tmp_path / "clone", "refs/exps/x", "x", [])
+    assert git(tmp_path / "shallow", "show", "refs/exps/x:a") == "3"

@@ -6,6 +6,7 @@ sees the same files.
 
 from __future__ import annotations
 
+import functools
 import os
 import signal
 import subprocess
@@ -26,6 +27,16 @@ class Ended(NamedTuple):
     status: int
     seconds: float
     memory: float = 0.0
+
+
+@functools.cache
+def shell(told: str) -> str:
+    """The user's shell, which DVC takes, or /bin/sh where it runs nothing, as /bin/true: that would count as done."""
+    try:
+        runs = subprocess.run([told, "-c", "exit 7"], stdin=subprocess.DEVNULL, capture_output=True, check=False)
+    except OSError:
+        return "/bin/sh"
+    return told if runs.returncode == 7 else "/bin/sh"
 
 
 _guard = threading.Lock()

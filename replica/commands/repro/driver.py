@@ -25,6 +25,7 @@ from dvc.stage.exceptions import StageCmdFailedError
 from dvc_data.hashfile import transfer as dvc_transfer
 from rich.console import Console
 
+from replica.commands.repro import command
 from replica.commands.repro.checked import Checked
 from replica.commands.repro.contexts import let_go, replaced
 from replica.commands.repro.display import Display, duration
@@ -218,7 +219,7 @@ class Driver:
         """DVC's `cmd_run`, on a worker; the caller holds the mutex, and others may have it while the command runs."""
         self.repo._reset()  # as DVC does where it lets go of its lock
         texts = self.checked.left(dvc_run._enforce_cmd_list(stage.cmd))
-        commands = [dvc_run._make_cmd(dvc_run.get_executable(), text) for text in texts]
+        commands = [dvc_run._make_cmd(command.shell(dvc_run.get_executable()), text) for text in texts]
         options = dvc_run.prepare_kwargs(stage, run_env=run_env)
         options["env"].setdefault("PYTHONUNBUFFERED", "1")  # so that the log shows each line as it comes
         log = self._log(stage.addressing)

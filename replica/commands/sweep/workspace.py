@@ -6,6 +6,7 @@ a fifth of a second, and nothing in the user's folder is touched.
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
 import tempfile
@@ -36,8 +37,8 @@ def snapshot(root: Path, added: Sequence[str] = ("dvc.lock",)) -> Snapshot:
         shutil.copyfile(index, copied)
         git(root, "add", "--update", GIT_INDEX_FILE=str(copied))
         for name in added:
-            if Path(root, name).exists():
-                git(root, "add", name, GIT_INDEX_FILE=str(copied))
+            if Path(root, name).exists():  # whatever the user ignores in all repositories, such as *.lock or *.png
+                git(root, "-c", f"core.excludesFile={os.devnull}", "add", name, GIT_INDEX_FILE=str(copied))
         return Snapshot(git(root, "rev-parse", "HEAD"), git(root, "write-tree", GIT_INDEX_FILE=str(copied)))
 
 
@@ -50,6 +51,8 @@ def untracked(root: Path) -> list[str]:
 def clone(root: Path, folder: Path, state: Snapshot) -> None:
     """Fill an empty folder with the files of a snapshot, in a repository that borrows `root`'s objects."""
     git(root, "clone", "--quiet", "--shared", "--no-checkout", ".", str(folder))
+    objects = Path(root, git(root, "rev-parse", "--git-path", "objects")).resolve()
+    (folder / ".git/objects/info/alternates").write_text(f"{objects}\n")  # git shares none of a shallow clone's
     git(folder, "checkout", "--quiet", "--detach", state.base)
     git(folder, "read-tree", "-m", "-u", state.base, state.tree)
 
@@ -70,7 +73,7 @@ def identity(root: Path) -> list[str]:
     """Whose commit it is, as options of git: the user's, or ours where git knows none."""
     options = []
     for key, other in (("user.name", "replica"), ("user.email", "replica@localhost")):
-        options += ["-c", f"{key}={git(root, 'config', '--default', other, '--get', key)}"]
+        options += ["-c", f"{key}={git(root, 'config', '--default', other, '--get', key) or other}"]
     return options
 
 
