@@ -15,7 +15,7 @@ from hypothesis.extra.numpy import arrays
 from rich.console import Console
 
 from replica.commands import overview
-from replica.commands.compare import compare, paired, tables
+from replica.commands.compare import compare, paired, revisions, tables
 from replica.common import files
 from replica.common.errors import UserError
 from replica.evaluation import scores
@@ -362,6 +362,18 @@ def test_outside_of_a_dvc_repository(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     with pytest.raises(UserError, match="not in a DVC repository"):
         compare.compare("main")
+
+
+def test_a_split_index_for_which_dvc_waits_for_ever_is_told(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    project = Project(tmp_path)
+    project.begin()
+    project.run("dvc", "init", "-q")
+    project.run("git", "update-index", "--split-index")
+    with pytest.raises(UserError, match="index is split"):
+        revisions.opened()
+    project.run("git", "update-index", "--no-split-index")
+    revisions.opened().close()
 
 
 def test_damaged_metrics_are_named(inside):

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import yaml
 
+from replica.commands.git import git
 from replica.common import parameters, reader
 from replica.common.errors import UserError
 from replica.evaluation.scores import unpacked
@@ -30,17 +31,20 @@ def opened() -> Repo:
     Raises
     ------
     UserError
-        Where it lies in none, or DVC refuses its configuration.
+        Where it lies in none, or DVC refuses its configuration, or waits for ever for git's index.
     """
     from dvc.exceptions import DvcException, NotDvcRepoError
     from dvc.repo import Repo
 
     try:
-        return Repo()
+        repo = Repo()
     except NotDvcRepoError:
         raise UserError(f"{Path.cwd()}: not in a DVC repository; run from the project's root") from None
     except DvcException as error:  # .dvc/config, which may name a remote of no kind
         raise UserError(" ".join(str(error).split())) from None
+    if Path(repo.root_dir, ".git").exists() and git(Path(repo.root_dir), "rev-parse", "--shared-index-path"):
+        raise UserError("git's index is split, which DVC cannot read; join it: git update-index --no-split-index")
+    return repo
 
 
 @dataclass(frozen=True)
