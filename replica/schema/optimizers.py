@@ -18,11 +18,11 @@ def fraction(value: Any) -> Any:
     return value
 
 
-Fraction = BeforeValidator(fraction)  # for what Keras does not convert itself; the law of test_law.py finds it
+Fraction = BeforeValidator(fraction)  # where Keras would count in whole numbers: 1, decayed by halves, would be 0
 
 
 class CosineDecay(Arguments):
-    initial_learning_rate: Factor
+    initial_learning_rate: Annotated[Factor, Fraction]
     decay_steps: Positive
     alpha: Factor = 0.0
     warmup_target: Learning | None = None
@@ -30,7 +30,7 @@ class CosineDecay(Arguments):
 
 
 class ExponentialDecay(Arguments):
-    initial_learning_rate: Learning
+    initial_learning_rate: Annotated[Learning, Fraction]
     decay_steps: Positive
     decay_rate: Learning
     staircase: bool = False
@@ -52,7 +52,7 @@ class PiecewiseConstantDecay(Arguments):
 
 
 class PolynomialDecay(Arguments):
-    initial_learning_rate: Learning
+    initial_learning_rate: Annotated[Learning, Fraction]
     decay_steps: Positive
     end_learning_rate: Factor = 0.0001
     power: Learning = 1.0

@@ -316,8 +316,8 @@ def test_an_assignment_named_by_a_number_is_graded_under_its_name(tmp_path):
 
 
 HUGE = "0x" + "f" * 5000
-WIDER = {"DepthwiseConv2D": {"kernel_size": 1, "depth_multiplier": 10**18}}
-WIDEST = {"0": {"Conv2D": {"filters": "$units", "kernel_size": 1}}, **{str(place): WIDER for place in range(1, 20)}}
+WIDER = {"DepthwiseConv2D": {"kernel_size": 1, "depth_multiplier": 2**31 - 1}}
+WIDEST = {"0": {"Conv2D": {"filters": "$units", "kernel_size": 1}}, **{str(place): WIDER for place in range(1, 40)}}
 
 
 @pytest.mark.parametrize(
@@ -350,7 +350,7 @@ def test_a_number_too_large_to_be_written_ends_no_grading(tmp_path, recorded, fi
 
 def test_a_network_too_large_to_be_counted_ends_no_grading(tmp_path, recorded):
     params = solved("dense")
-    params["networks"]["mine"]["layers"] = {**WIDEST, "20": "Flatten", "21": {"Dense": {"units": 10}}}
+    params["networks"]["mine"]["layers"] = {**WIDEST, "40": "Flatten", "41": {"Dense": {"units": 10}}}
     found = grade(assigned("dense"), put(tmp_path, "dense", answered("dense"), params), kept("dense"))
     assert by_id(found)["goal"].why == "variants.mine: a network too large to count"
 

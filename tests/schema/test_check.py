@@ -138,6 +138,11 @@ MISTAKES = [
         ["layers.0.Conv2D: dilation_rate: 29, but there are 28 pixels; allowed: up to 28"],
     ),
     (
+        OPTIMIZER,
+        {"SGD": {"learning_rate": {"PolynomialDecay": {"initial_learning_rate": 1, "decay_steps": 9, "power": RATE}}}},
+        ["optimizer.SGD.learning_rate.PolynomialDecay.initial_learning_rate", "1 is a whole number", "write 1.0"],
+    ),
+    (
         (*VARIANT, "layers"), {"0": {"MaxPooling2D": {"strides": 2**31}}},
         ["layers.0.MaxPooling2D.strides", "2147483647"],
     ),
