@@ -17,9 +17,8 @@ from replica.common import kernels
 
 kernels.pin()
 
-if (
-    locale.getencoding().upper() != "UTF-8"
-):  # whose files are the user's own, in Latin-1 or GBK; the project's are UTF-8
+# The project's files are UTF-8, where the user's locale may say Latin-1 or GBK.
+if locale.getencoding().upper() != "UTF-8":
     with suppress(locale.Error):
         locale.setlocale(locale.LC_CTYPE, "C.UTF-8")
 for _stream in (sys.stdout, sys.stderr):

@@ -72,7 +72,7 @@ def execute(run: str, commands: list[str | list[str]], cwd: str, env: dict[str, 
             with _guard:
                 _running[run].discard(process.pid)
                 if run in _stopped:
-                    _kill(process.pid, signal.SIGKILL)
+                    _kill(process.pid, signal.SIGKILL)  # what the command has left behind
                     status = status or -signal.SIGINT
             if status:
                 break
