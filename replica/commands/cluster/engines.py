@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any
 import dask
 
 from replica.commands.cluster import security
-from replica.commands.repro.workers import LOOPBACK
+from replica.commands.repro.workers import LOOPBACK, QUIET
 from replica.common.errors import UserError
 from replica.schema import check
 
@@ -35,6 +35,7 @@ PATIENT = {
     "distributed.comm.timeouts.tcp": "120s",
     "distributed.comm.timeouts.connect": "60s",
     "distributed.scheduler.worker-ttl": "5 minutes",
+    **QUIET,
 }
 CONNECT = "20s"  # to a scheduler that should be there
 SLOW = 10.0  # seconds without a worker, after which one line says what is waited for
