@@ -24,7 +24,7 @@ SHOWN = 3  # names in a line
 LIVE = "live/"  # what the last training showed while it ran: nobody's work, though a sweep's trials hold theirs
 
 
-def apply(name: str) -> None:
+def apply(name: str, start: str | None = None) -> None:
     """Put an experiment, or with `HEAD` the last commit, into the working folder, and say what came of it.
 
     What the stages have written since is replaced where a commit or an experiment holds it; other files that the
@@ -35,6 +35,8 @@ def apply(name: str) -> None:
     ----------
     name
         An experiment's, or its commit's hash.
+    start
+        The tree of files that it was started from, if not those of a commit: what lies there as in that is no loss.
 
     Raises
     ------
@@ -54,7 +56,7 @@ def apply(name: str) -> None:
                 f"{name}: starts from commit {base[:7]}, and HEAD has another {few(moved)}; "
                 f"`dvc exp branch {name} BRANCH && git switch BRANCH` shows it as it was"
             )
-        since = uncommitted(repo, root, theirs)
+        since = uncommitted(repo, root, theirs, start)
     before = {file: file.read_bytes() if file.is_file() else None for file in map(Path, {*since, *theirs})}
     try:
         restore(root, "HEAD", since - theirs)
@@ -109,19 +111,19 @@ def blobs(root: Path, rev: str, paths: set[str]) -> dict[str, str]:
     return {path: head.split()[2] for head, _, path in (entry.partition("\t") for entry in listed if entry)}
 
 
-def uncommitted(repo: Repo, root: Path, theirs: set[str]) -> set[str]:
+def uncommitted(repo: Repo, root: Path, theirs: set[str], start: str | None = None) -> set[str]:
     """Which of the stages' files, and of `theirs`, are not as HEAD has them.
 
     Raises
     ------
     UserError
-        Where no experiment holds all of them as they lie.
+        Where no experiment, and not `start`, holds all of them as they lie.
     """
     from dvc.repo.experiments.utils import exp_refs
 
     places = {*restorable.WRITTEN, *theirs}
     head = blobs(root, "HEAD", places)
-    held = [blobs(root, str(ref), places) for ref in exp_refs(repo.scm)]
+    held = [blobs(root, rev, places) for rev in (*map(str, exp_refs(repo.scm)), *filter(None, [start]))]
     paths = sorted(theirs.union(head, *held))
     there = [path for path in paths if (root / path).is_file()]
     hashes = git(root, "hash-object", "--", *there).split() if there else []
@@ -191,8 +193,9 @@ def put(repo: Repo, paths: list[str]) -> None:
 
 
 def outputs(root: Path, rev: str) -> dict[str, str]:
-    """Every output that a commit's dvc.lock records, with its hash."""
-    record = Record(git(root, "show", f"{rev}:dvc.lock"))
+    """Every output that a commit's dvc.lock records, with its hash; none where it has no dvc.lock."""
+    there = git(root, "ls-tree", "--name-only", rev, "--", "dvc.lock")
+    record = Record(git(root, "show", f"{rev}:dvc.lock") if there else "")
     return {path: md5 for name in record.stages for path, md5 in record.outs(name).items()}
 
 

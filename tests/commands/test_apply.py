@@ -72,6 +72,12 @@ def project(made):
     return made
 
 
+def test_a_commit_without_a_record_has_no_outputs(project):
+    assert {"models/a", "models/b"} <= apply.outputs(project.folder, "HEAD").keys()
+    empty = project.run("git", "commit-tree", "-m", "Before", "4b825dc642cb6eb9a060e54bf8d69288fbee4904").stdout.strip()
+    assert apply.outputs(project.folder, empty) == {}
+
+
 def test_dvc_itself_fails_where_a_model_was_never_trained(project):
     done = project.run("dvc", "exp", "apply", "narrow", check=False)
     assert (done.returncode, "models/b" in done.stdout) == (255, True), "mended in DVC? then `replica apply` may go"

@@ -11,7 +11,7 @@ from replica.commands.compare import paired
 from replica.commands.compare.revisions import WORKSPACE, Accuracy, Revision, Variant, flat, opened, read
 from replica.common.errors import UserError
 
-SAME, NOT_RUN = "same bytes", "not run"
+SAME, NOT_RUN, NOT_SCORED = "same bytes", "not run", "not scored"
 SOURCES = ("mirrors", "md5", "sha256")  # of a dataset: where it comes from, and what it hashes to
 
 
@@ -99,6 +99,8 @@ def compare_variant(old: Variant | None, new: Variant | None) -> Row:
             row.changes.extend(changes(choices(old), choices(new)))
         if old.test_set != new.test_set:
             return replace(row, verdict="other data")
+    if "model" in (old.outdated, new.outdated):
+        return replace(row, verdict=NOT_SCORED)
     if old.models and old.models == new.models:
         return replace(row, verdict=SAME, difference=0.0)
     return compare_predictions(row, old, new)
@@ -149,7 +151,8 @@ def verdict(row: Row, difference: float, p: float) -> Row:
 
 def stale(variant: Variant) -> list[str]:
     """Whether a revision has not run what it declares."""
-    lacks = "no scores" if variant.accuracy is None else "settings newer than the scores" if variant.outdated else ""
+    newer = f"{variant.outdated} newer than the scores" if variant.outdated else ""
+    lacks = newer if variant.accuracy else "no scores"
     return [f"{lacks} at {variant.rev}: `dvc repro evaluate@{variant.name}`"] if lacks else []
 
 

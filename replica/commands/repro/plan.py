@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from difflib import get_close_matches
 from heapq import heappop, heappush
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from dvc.exceptions import DvcException
 from dvc.repo import Repo, lock_repo
@@ -138,3 +138,15 @@ def planned(targets: list[str]) -> Iterator[tuple[Repo, Plan, Stop, Path]]:
         folder = Path(repo.tmp_dir) / "replica"
         (folder / "logs").mkdir(parents=True, exist_ok=True)
         yield repo, plan, stop, folder
+
+
+def inputs(stage: Stage) -> dict[str, Any]:
+    """What a stage depends on, as it is now: hashes by path, values by file and key."""
+    found: dict[str, Any] = {}
+    for dep in stage.deps:
+        with suppress(DvcException):  # what is not there, DVC tells by itself
+            value = dep.get_hash().value
+            found |= (
+                {f"{dep}:{key}": each for key, each in value.items()} if isinstance(value, dict) else {str(dep): value}
+            )
+    return found

@@ -90,7 +90,7 @@ def sweep(
     console = console or Console()
     check.require("--sampler", sampler, SAMPLERS, "sampler")
     name = name or f"{variant}-{sampler}"
-    if not re.fullmatch(r"[A-Za-z0-9_]+([.-]?[A-Za-z0-9_]+)*", name) or name.endswith(".lock"):
+    if not re.fullmatch(r"[A-Za-z0-9_]+([.-][A-Za-z0-9_]+)*", name) or name.endswith(".lock"):
         raise UserError(f"--name {name!r}: allowed: letters, digits and _, with single - or . between")
     for option, number, least in (("--trials", trials, 1), ("--jobs", jobs, 1), ("--seed", seed, 0)):
         if number is not None and number < least:
@@ -126,7 +126,7 @@ def sweep(
         words = f"next: the same command with --apply keeps {best} and scores it on the test set, once"
         console.print(words, highlight=False, soft_wrap=True)
         return 0
-    return keep(best, variant)
+    return keep(best, variant, state)
 
 
 @contextmanager
@@ -199,15 +199,12 @@ def values_of(trial: FrozenTrial) -> dict[str, Any]:
     return json.loads(trial.user_attrs["values"])
 
 
-def keep(name: str, variant: str) -> int:
+def keep(name: str, variant: str, state: workspace.Snapshot) -> int:
     """Put an experiment into the workspace and score its model on the test set; return the exit status."""
+    from replica.commands.apply import apply
     from replica.commands.repro import reproduce
 
-    try:
-        with Repo() as repo:
-            repo.experiments.apply(name, targets=[f"train@{variant}"])  # others' models may be in no cache here
-    except DvcException as error:
-        raise UserError(" ".join(str(error).split())) from error
+    apply(name, state.tree)
     Path("live", variant, "dvc.yaml").unlink(missing_ok=True)  # the trial's column; from here on the score is
     status = reproduce([f"evaluate@{variant}"], 1)
     if not status:
