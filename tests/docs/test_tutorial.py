@@ -53,6 +53,7 @@ def tutorial(copied_from):
 
 
 @pytest.mark.long
+@pytest.mark.timeout(900)
 def test_every_command(tutorial):
     environment = {**tutorial.environment(), "COLUMNS": "160"}
     said = {}
