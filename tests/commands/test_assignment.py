@@ -614,7 +614,10 @@ def test_a_mistake_in_an_assignment_is_a_line_before_anything_is_handed_out_or_g
 
 
 def test_a_mistake_in_a_hidden_question_is_a_line_and_a_variant_that_students_add_is_none(tmp_path):
-    for variant, layer, why in (("mine", "4", "third.layer: got '4', no layer of"), ("new", "0", "third: got 'new'")):
+    for variant, layer, why in (
+        ("mine", "last", "third.layer: got 'last', no layer of"),
+        ("new", "0", "third: got 'new'"),
+    ):
         asked = {**THIRD, "count": {"variant": variant, "layer": layer}}
         write(tmp_path / "hidden.yaml", {"assignment": "dense", "seeds": list(GRADER), "questions": [asked]})
         with pytest.raises(UserError, match=f"^dense: {why}"):
@@ -622,6 +625,11 @@ def test_a_mistake_in_a_hidden_question_is_a_line_and_a_variant_that_students_ad
     adds = OWN_CHAPTER.replace("[variants.mine]", "[variants.mine, variants.new]").replace("mine}", "new}")
     (tmp_path / "tiny.yaml").write_text(adds)
     command.new(str(tmp_path / "tiny.yaml"), tmp_path / "ada", "ada")
+    deeper = OWN_CHAPTER.replace("[variants.mine]", "[networks.line]").replace(
+        "score: {variant: mine}", "count: {variant: mine, layer: '3'}"
+    )
+    (tmp_path / "tiny.yaml").write_text(deeper)
+    command.new(str(tmp_path / "tiny.yaml"), tmp_path / "bea", "bea")
 
 
 def test_from_a_starter_to_a_grade_with_real_trainings_and_no_code_of_the_submission_s(tmp_path):

@@ -329,7 +329,7 @@ def test_scores_of_the_model_before_are_not_those_of_what_was_trained_since(insi
     (inside.folder / "models/gained/runs").write_text("trained anew")
     inside.run("dvc", "commit", "-q", "-f", "train@gained")
     row = by_name(compare.compare("main"))["gained"]
-    assert (row.verdict, row.difference) == ("not scored", None)
+    assert (row.verdict, row.difference, row.after) == ("not scored", None, None)
     assert row.notes == ["model newer than the scores at workspace: `dvc repro evaluate@gained`"]
     assert tried() == (None, None, None)
     inside.run("dvc", "commit", "-q", "-f", "evaluate@gained")

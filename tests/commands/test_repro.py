@@ -475,7 +475,11 @@ stages:
 @pytest.mark.parametrize("force", [False, True])
 @pytest.mark.parametrize(
     ("file", "text", "named"),
-    [("params.yaml", "x: {y: 2, z: 1}\n", "params.yaml:x.y"), ("input/a", "2\n", "input"), ("input/b", "", "input")],
+    [
+        ("params.yaml", "x: {y: 2, z: 1}\n", "params.yaml:x.y"),
+        ("input/a", "2\n", "input/a"),
+        ("input/b", "", "input/b"),
+    ],
 )
 def test_what_changes_under_a_running_stage_is_not_recorded_as_what_it_used(
     repository: Callable[..., Path],
@@ -486,7 +490,13 @@ def test_what_changes_under_a_running_stage_is_not_recorded_as_what_it_used(
     force: bool,
 ) -> None:
     pipeline = """stages:
-  slow: {cmd: cat params.yaml input/a > out && touch began && sleep 1, deps: [input], params: [x.y], outs: [out]}
+  slow:
+    cmd:
+    - mkdir -p input/__pycache__ && echo > input/__pycache__/a
+    - cat params.yaml input/a > out && touch began && sleep 1
+    deps: [input]
+    params: [x.y]
+    outs: [out]
   other: {cmd: cp params.yaml copy, params: [x.z], outs: [copy]}
 """
     root = repository(pipeline, params_yaml="x: {y: 1, z: 1}\n")

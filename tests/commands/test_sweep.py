@@ -349,6 +349,14 @@ def test_the_best_is_kept_and_scored_once(project: Project, tmp_path: Path) -> N
     assert copied.repro(f"evaluate@{VARIANT}") == []
     assert "live" not in copied.run("git", "status", "--short").stdout
 
+    more = [*words[:-1], "2"]
+    sweep(copied, *more, "--apply")  # what the first has left is no loss
+    assert copied.parameters()["variants"][VARIANT]["epochs"] in (2, 3)
+    copied.run("git", "add", "--all")
+    copied.run("git", "commit", "-qm", "The best")
+    assert "on the test set" not in sweep(copied, *more, "--apply"), "also where it is committed"
+    assert (copied.folder / "LICENSE").read_text() == "edited since\n"
+
     applied = (copied.folder / "params.yaml").read_text()
     (copied.folder / "params.yaml").write_text(applied.replace("# mine, not", "# edited after it was"))
     refused = sweep(copied, *words, "--apply", check=False)

@@ -215,7 +215,10 @@ def verify(assignment: Assignment, further: Sequence[Question] = ()) -> None:
                 check.require(place, variant, params["variants"], "variant")
         if asked and asked.layer is not None and asked.variant in params["variants"]:
             layers = parameters.stated(declared, "variants", asked.variant, {})["layers"]
-            check.require(f"{place}.layer", asked.layer, layers, "layer")
+            network = params["variants"][asked.variant]["network"]
+            free = any(f"networks.{network}.layers.".startswith(f"{each}.") for each in assignment.chapter.may_change)
+            if not (free and asked.layer.isdecimal()):  # one that students may add
+                check.require(f"{place}.layer", asked.layer, layers, "layer")
 
 
 def rendered(text: str, dealt: dict[str, Any], where: str) -> str:

@@ -86,12 +86,16 @@ def compare(before: str, after: str = WORKSPACE) -> Comparison:
 def compare_variant(old: Variant | None, new: Variant | None) -> Row:
     """Compare one variant; where predictions are compared, the verdict waits for every variant's p value."""
     declared = [each for each in (old, new) if each]
-    row = Row(declared[0].name, old.accuracy if old else None, new.accuracy if new else None)
+    before, after = (each.accuracy if each and each.outdated != "model" else None for each in (old, new))
+    row = Row(declared[0].name, before, after)
     if old and new:
         row.changes.extend(changes(old.settings, new.settings))
-    if not row.before and not row.after:
+    late = "model" in {each.outdated for each in declared}
+    if not row.before and not row.after and not late:
         return replace(row, verdict=NOT_RUN)
     row.notes.extend(note for each in declared for note in stale(each))
+    if late:
+        return replace(row, verdict=NOT_SCORED)
     if not (old and new and row.before and row.after):
         return replace(row, verdict="gone" if row.before else "new")
     if old.data is None or old.data != new.data:
@@ -99,8 +103,6 @@ def compare_variant(old: Variant | None, new: Variant | None) -> Row:
             row.changes.extend(changes(choices(old), choices(new)))
         if old.test_set != new.test_set:
             return replace(row, verdict="other data")
-    if "model" in (old.outdated, new.outdated):
-        return replace(row, verdict=NOT_SCORED)
     if old.models and old.models == new.models:
         return replace(row, verdict=SAME, difference=0.0)
     return compare_predictions(row, old, new)

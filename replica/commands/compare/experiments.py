@@ -71,7 +71,8 @@ def results(repo: Repo, baseline: Revision, name: str, rev: str) -> list[Result]
     found = []
     for each in read(repo, rev, scored=False).variants.values():
         before = baseline.variants.get(each.name)
-        if before and (before.settings, before.models) == (each.settings, each.models):
+        same = before and (before.settings, before.models) == (each.settings, each.models)
+        if same and each.outdated != "model":
             continue
         if not before and not each.accuracy:
             continue

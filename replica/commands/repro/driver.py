@@ -238,8 +238,9 @@ class Driver:
             raise InterruptedStageError
         if ended.status:
             raise StageCmdFailedError(texts[ended.command], ended.status)
-        if changed := [name for name, found in inputs(stage).items() if before.get(name, found) != found]:
-            raise DvcException(f"{', '.join(changed)}: changed while it ran; nothing is recorded: run it again")
+        after = inputs(stage)
+        if changed := [name for name in {**before, **after} if before.get(name) != after.get(name)]:
+            raise DvcException(f"{', '.join(changed[:3])}: changed while it ran; nothing is recorded: run it again")
 
     def _end(self, stage: Stage, outcome: Outcome) -> list[Stage]:
         """Note how a stage ended; return the stages that wait no longer."""

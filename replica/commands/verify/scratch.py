@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import ctypes
+import glob
 import hashlib
 import json
 import os
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 
 from configobj import ConfigObj
@@ -20,7 +22,6 @@ from configobj import ConfigObj
 from replica.commands.git import git
 from replica.commands.sweep import workspace
 from replica.commands.verify.record import FETCHED, Record
-from replica.common import processes
 from replica.common.errors import UserError
 
 PASSED = (signal.SIGTERM, signal.SIGHUP)
@@ -37,17 +38,20 @@ def _end_with_parent() -> None:
 def clone(root: Path) -> Iterator[Path]:
     """Within the block, HEAD's files in a repository below .dvc/tmp, whose DVC cache is `.dvc/cache` there.
 
-    What a killed one has left there goes: it is locked as long as its process lives.
+    What a killed process of this machine has left there goes.
     """
     place = root / ".dvc/tmp"
     place.mkdir(parents=True, exist_ok=True)
-    for left in place.glob("verify-*/"):
-        with suppress(UserError), processes.sole(left, patience=0):
+    ours = f"verify-{socket.gethostname()}-"  # a home may be several machines'
+    for left in place.glob(f"{glob.escape(ours)}*-*/"):
+        try:
+            os.kill(int(left.name.split("-")[-2]), 0)
+        except ProcessLookupError:
             shutil.rmtree(left, ignore_errors=True)
-    with (
-        tempfile.TemporaryDirectory(prefix="verify-", dir=place, ignore_cleanup_errors=True) as folder,
-        processes.sole(Path(folder)),
-    ):
+        except PermissionError:  # somebody else's
+            continue
+    prefix = f"{ours}{os.getpid()}-"
+    with tempfile.TemporaryDirectory(prefix=prefix, dir=place, ignore_cleanup_errors=True) as folder:
         made = Path(folder, "clone")
         head = git(root, "rev-parse", "HEAD")
         workspace.clone(root, made, workspace.Snapshot(head, f"{head}^{{tree}}"))
