@@ -80,8 +80,8 @@ long: setup .venv/.notebook ## A hundred kills at random moments, twenty rounds 
 machines: setup .venv/.cluster ## Hosts with networks of their own, SSH, S3, a real Slurm: as root, minutes
 	@python -m pytest -m machines -n0 -s
 
-cells: setup .venv/.notebook ## Every notebook from its first cell to its last: minutes
-	@python -m pytest -m long -n0 tests/docs/test_notebooks.py
+cells: setup .venv/.notebook ## Every notebook's cells and every command of the tutorial: minutes
+	@python -m pytest -m long tests/docs
 
 lint: setup ## Lint, format and types
 	@ruff check . && ruff format --check . && mypy

@@ -11,6 +11,7 @@ import sys
 import threading
 from contextlib import suppress
 from importlib import import_module
+from pathlib import Path
 from typing import Any
 
 from replica.common import kernels
@@ -44,6 +45,12 @@ def _untold(kind: type[BaseException], *error: Any) -> None:
 
 
 if "DVC_STAGE" in os.environ:
+    _code = Path(__file__).parent
+    if Path("replica/__init__.py").exists() and not _code.samefile("replica"):  # PYTHONSAFEPATH, in another's .venv
+        sys.exit(
+            f"error: {_code}: this stage's code, where dvc.lock would record that of {Path.cwd()}/replica; "
+            "unset PYTHONSAFEPATH, or activate the project's own .venv"
+        )
     sys.excepthook = _untold
     for _number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         if signal.getsignal(_number) in (signal.default_int_handler, signal.SIG_DFL):

@@ -1,4 +1,4 @@
-"""Claims judged, figures, model cards and the page: `python -m stages.report`; `… sample`: the quick start's page."""
+"""Claims judged, figures, cards and the page: `python -m stages.report`; `… sample VARIANT …`: the quick start's."""
 
 from pathlib import Path
 
@@ -9,9 +9,10 @@ from replica.report.results import Results
 from replica.report.verdicts import figure_of
 
 
-def main(part: str = "all") -> None:
-    if part not in ("all", "sample"):
-        raise UserError(f"stages.report: got {part!r}; allowed: sample, or nothing for everything")
+def main(part: str = "all", *names: str) -> None:
+    if part not in ("all", "sample") or (part == "sample") != bool(names):
+        got = " ".join([part, *names])
+        raise UserError(f"stages.report: got {got!r}; allowed: sample and its variants, or nothing for everything")
     sample = part == "sample"
     declared = parameters.declared()
     reported = claims.read()
@@ -22,7 +23,7 @@ def main(part: str = "all") -> None:
     shown = [cards.card(name, described, results, judged) for name in results.variants]
     drawn: dict[Path, str] = {}
     if sample:
-        shown = [card for card in shown if card.origin == "sample"]
+        shown = [card for card in shown if card.name in names]
     else:
         stated = {
             claim["variant"]: figure_of(claim["value"])[0]

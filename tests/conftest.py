@@ -22,7 +22,6 @@ kernels.use("portable")
 
 LONG = (
     "test_portable.py",
-    "test_tutorial.py",
     "test_queue.py",
     "test_sweep.py",
     "test_dataset.py",

@@ -6,7 +6,7 @@ been committed to a stash without a word.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -24,7 +24,7 @@ SHOWN = 3  # names in a line
 LIVE = "live/"  # what the last training showed while it ran: nobody's work, though a sweep's trials hold theirs
 
 
-def apply(name: str) -> None:
+def apply(name: str, base: str | None = None, held: Sequence[str] = ()) -> None:
     """Put an experiment, or with `HEAD` the last commit, into the working folder, and say what came of it.
 
     What the stages have written since is replaced where a commit or an experiment holds it; other files that the
@@ -35,6 +35,10 @@ def apply(name: str) -> None:
     ----------
     name
         An experiment's, or its commit's hash.
+    base
+        The commit that it starts from, where several have one of that name.
+    held
+        Trees of files, such as those that it was started from: what lies as in one of them is no loss.
 
     Raises
     ------
@@ -47,14 +51,14 @@ def apply(name: str) -> None:
         top = Path(git(root, "rev-parse", "--show-toplevel"))
         if top.resolve() != root.resolve():
             raise UserError(f"replica apply: run it from the project's root, {top}")
-        rev, base = found(repo, name)
+        rev, base = found(repo, name, base)
         theirs = changed(root, base, rev)
-        if moved := changed(root, base, "HEAD") & theirs:
+        if moved := unlike(root, held, changed(root, base, "HEAD") & theirs):
             raise UserError(
                 f"{name}: starts from commit {base[:7]}, and HEAD has another {few(moved)}; "
                 f"`dvc exp branch {name} BRANCH && git switch BRANCH` shows it as it was"
             )
-        since = uncommitted(repo, root, theirs)
+        since = uncommitted(repo, root, theirs, held)
     before = {file: file.read_bytes() if file.is_file() else None for file in map(Path, {*since, *theirs})}
     try:
         restore(root, "HEAD", since - theirs)
@@ -77,8 +81,8 @@ def apply(name: str) -> None:
         print(f"not in DVC's cache here, and left as they were: {few(absent)}")
 
 
-def found(repo: Repo, name: str) -> tuple[str, str]:
-    """The commits of an experiment, and of what it starts from; of two of one name, HEAD's."""
+def found(repo: Repo, name: str, base: str | None = None) -> tuple[str, str]:
+    """The commits of an experiment, and of what it starts from; of two of one name, that of `base`, or else HEAD's."""
     from dvc.repo.experiments.utils import exp_refs
 
     head = repo.scm.get_rev()
@@ -90,7 +94,7 @@ def found(repo: Repo, name: str) -> tuple[str, str]:
         names = sorted({each[0] for each in known})
         hint = check.nearest(name, names) or ("" if names else "there are none yet; ")
         raise UserError(f"{name}: no experiment of that name; {hint}`replica experiments` lists them")
-    mine = [each for each in named if each[2] == head] or named
+    mine = [each for each in named if each[2] == (base or head)] or named
     if len({each[1] for each in mine}) > 1:
         raise UserError(
             f"{name}: {len(mine)} experiments; allowed: one's hash, {', '.join(each[1][:9] for each in mine)}"
@@ -103,25 +107,33 @@ def changed(root: Path, before: str, after: str) -> set[str]:
     return set(filter(None, git(root, "diff", "--name-only", "--no-renames", "-z", before, after).split("\0")))
 
 
+def unlike(root: Path, held: Sequence[str], paths: set[str]) -> set[str]:
+    """The files that HEAD has otherwise than each of these trees."""
+    if not paths:
+        return paths
+    head, others = blobs(root, "HEAD", paths), [blobs(root, tree, paths) for tree in held]
+    return {path for path in paths if all(head.get(path) != other.get(path) for other in others)}
+
+
 def blobs(root: Path, rev: str, paths: set[str]) -> dict[str, str]:
     """The files of a commit that are, or lie in, these paths, with git's hashes of their contents."""
     listed = git(root, "--literal-pathspecs", "ls-tree", "-r", "-z", rev, "--", *sorted(paths)).split("\0")
     return {path: head.split()[2] for head, _, path in (entry.partition("\t") for entry in listed if entry)}
 
 
-def uncommitted(repo: Repo, root: Path, theirs: set[str]) -> set[str]:
+def uncommitted(repo: Repo, root: Path, theirs: set[str], further: Sequence[str]) -> set[str]:
     """Which of the stages' files, and of `theirs`, are not as HEAD has them.
 
     Raises
     ------
     UserError
-        Where no experiment holds all of them as they lie.
+        Where neither an experiment nor one of the `further` trees holds all of them as they lie.
     """
     from dvc.repo.experiments.utils import exp_refs
 
     places = {*restorable.WRITTEN, *theirs}
     head = blobs(root, "HEAD", places)
-    held = [blobs(root, str(ref), places) for ref in exp_refs(repo.scm)]
+    held = [blobs(root, rev, places) for rev in (*map(str, exp_refs(repo.scm)), *further)]
     paths = sorted(theirs.union(head, *held))
     there = [path for path in paths if (root / path).is_file()]
     hashes = git(root, "hash-object", "--", *there).split() if there else []
@@ -191,8 +203,9 @@ def put(repo: Repo, paths: list[str]) -> None:
 
 
 def outputs(root: Path, rev: str) -> dict[str, str]:
-    """Every output that a commit's dvc.lock records, with its hash."""
-    record = Record(git(root, "show", f"{rev}:dvc.lock"))
+    """Every output that a commit's dvc.lock records, with its hash; none where it has no dvc.lock."""
+    there = git(root, "ls-tree", "--name-only", rev, "--", "dvc.lock")
+    record = Record(git(root, "show", f"{rev}:dvc.lock") if there else "")
     return {path: md5 for name in record.stages for path, md5 in record.outs(name).items()}
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from contextlib import nullcontext, suppress
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -43,13 +43,17 @@ DRAWN = {  # what a command makes anew whenever it is asked
 
 @dataclass(frozen=True)
 class Leaving:
-    """A place that can go: the files in it that git does not hold, their bytes, those that git holds, and why."""
+    """A place that can go: the files in it that git does not hold, their bytes, those that git holds, and why.
+
+    `writer` is the folder of models/ that a training which writes it has locked.
+    """
 
     place: Path
     files: list[Path]
     size: int
     kept: list[Path]
     why: str
+    writer: Path | None = None
 
 
 def find(declared: dict[str, Any], names: list[str]) -> list[Leaving]:
@@ -77,13 +81,14 @@ def find(declared: dict[str, Any], names: list[str]) -> list[Leaving]:
         for name, place in (each for pattern in PLACES[kind] for each in lying(pattern)):
             known = name in entries or name.lstrip(".").removesuffix(".old") in entries or name in names
             if not known and str(place) not in pipeline:  # an output that the pipeline names is no variant's
-                found.append(leaving(place, held, f"no {kind} {name} is declared"))
+                found.append(leaving(place, held, f"no {kind} {name} is declared", writer(kind, name)))
     left = {name for pattern in PLACES["variant"] for name, _ in lying(pattern)}
     for name in names:
         if name not in left:
             check.require("replica clean", name, variants, "variant or search")
         why = "`replica repro` makes it anew" if name in variants else "no longer declared"
-        found += [leaving(Path(pattern.format(name)), held, f"asked for; {why}") for pattern in PLACES["variant"]]
+        places = [Path(pattern.format(name)) for pattern in PLACES["variant"]]
+        found += [leaving(place, held, f"asked for; {why}", writer("variant", name)) for place in places]
     found += [leaving(Path(place), held, why) for place, why in DRAWN.items()]
     return sorted((each for each in found if each.files), key=lambda each: (-each.size, each.place))
 
@@ -97,16 +102,28 @@ def lying(pattern: str) -> Iterator[tuple[str, Path]]:
             yield place.name.removesuffix(suffix), place
 
 
-def leaving(place: Path, held: set[Path], why: str) -> Leaving:
+def writer(kind: str, name: str) -> Path | None:
+    return Path("models", name) if kind == "variant" else None
+
+
+def leaving(place: Path, held: set[Path], why: str, writer: Path | None = None) -> Leaving:
     """What lies at a place; links are not followed."""
     files = [place] if place.is_symlink() or place.is_file() else list(walk(place))
     own = [file for file in files if file not in held]
-    return Leaving(place, own, sum(file.lstat().st_size for file in own), [file for file in files if file in held], why)
+    kept = [file for file in files if file in held]
+    return Leaving(place, own, sum(file.lstat().st_size for file in own), kept, why, writer)
 
 
 def walk(folder: Path) -> Iterator[Path]:
     for here, folders, files in os.walk(folder):
         yield from (Path(here, name) for name in [*files, *(each for each in folders if Path(here, each).is_symlink())])
+
+
+def locked(folder: Path | None) -> list[Path]:
+    """The folders that trainings lock: a variant's own, and those of a search's trials."""
+    if folder is None or not folder.is_dir() or folder.is_symlink():
+        return []
+    return [folder, *(each for each in folder.glob("trial-*/") if not each.is_symlink())]
 
 
 def remove(found: list[Leaving]) -> None:
@@ -118,8 +135,9 @@ def remove(found: list[Leaving]) -> None:
         Where a training is writing one of the places; what was listed before it is removed.
     """
     for each in found:
-        training = each.place.parent == Path("models") and each.place.is_dir() and not each.place.is_symlink()
-        with processes.sole(each.place) if training else nullcontext():
+        with ExitStack() as locks:
+            for folder in locked(each.writer):
+                locks.enter_context(processes.sole(folder))
             for file in each.files:
                 file.unlink(missing_ok=True)
             for here, _, _ in os.walk(each.place, topdown=False):

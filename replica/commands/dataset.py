@@ -19,13 +19,13 @@ from replica.common import parameters, reader
 from replica.common.errors import UserError
 from replica.datasets import images, npz, own, pictures
 from replica.datasets.checks import digest
-from replica.datasets.declaration import ArrayNames, Images, Npz, Own
+from replica.datasets.declaration import ArrayNames, Images, Npz, Own, Share
 from replica.datasets.mirrors import BadFileError
-from replica.schema import check
+from replica.schema import check, values
 
 KINDS: dict[str, tuple[ModuleType, type[Own]]] = {"images": (images, Images), "arrays": (npz, Npz)}
 FILE = Path("datasets.yaml")
-NAME = re.compile(r"[A-Za-z]\w*", re.ASCII)
+NAME = re.compile(r"[A-Za-z]\w*", re.ASCII)  # narrower than values.NAME: no number in YAML
 KEPT = {"images": ("shape", "test_share", "seed"), "arrays": ("test_share", "seed", "names", "classes")}
 SHARE = 0.2
 TEXT, WIDTH = "tag:yaml.org,2002:str", 120  # of datasets.yaml
@@ -85,7 +85,7 @@ def declare(name: str, path: str, update: bool, kind: str | None, settings: dict
     Parameters
     ----------
     name
-        Of letters, digits and underscores.
+        Of up to 100 letters, digits and underscores.
     path
         A folder of images, or an .npz file.
     update
@@ -113,6 +113,8 @@ def declare(name: str, path: str, update: bool, kind: str | None, settings: dict
     if kept.get("classes") == numbers(len(kept.get("classes", []))):
         del kept["classes"]  # no names of anyone's
     given = kept | {key: value for key, value in settings.items() if value is not None}
+    if "test_share" in given:  # before it divides
+        check.validate(Share, given["test_share"], f"datasets.{name}.test_share")
     with own.refusing("replica dataset"):
         entry = look(kind, place, given)
         if settings.get("test_share") is not None and "test_share" not in entry:
@@ -131,8 +133,9 @@ def numbers(count: int) -> list[str]:
 
 def previous(name: str, there: dict[str, Any], update: bool) -> dict[str, Any]:
     """The entry to update, or an empty one."""
-    if not NAME.fullmatch(name):
-        raise UserError(f"replica dataset: got the name {name!r}; allowed: letters, digits and _, a letter first")
+    if not (NAME.fullmatch(name) and values.NAME.fullmatch(name)):
+        allowed = "up to 100 letters, digits and _, a letter first"
+        raise UserError(f"replica dataset: got the name {repr(name)[:80]}; allowed: {allowed}")
     if not update:
         if name in there:
             raise UserError(f"datasets.{name}: declared already; take another name, or --update where the data changed")
@@ -197,6 +200,8 @@ def of_arrays(path: Path, names: ArrayNames, given: dict[str, Any]) -> tuple[lis
         raise BadFileError(
             f"{path}: labels from 0 to {count - 1}, and {len(classes)} names for them; say which with --classes"
         )
+    if twice := [each for each in classes if classes.count(each) > 1]:
+        raise BadFileError(f"{path}: two classes are called {twice[0]}; say a name for each with --classes")
     return shape, own.named(classes, str(path)), "x" not in arrays
 
 

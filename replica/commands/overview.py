@@ -17,6 +17,7 @@ from replica.common.errors import UserError
 from replica.common.files import read_json
 from replica.datasets import declaration
 from replica.schema import check
+from replica.schema.entries import Data, Entry
 from replica.schema.layers import Layer, Shape, words
 
 WIDTH = 100  # columns that a table of ours fills at most, where it can give way
@@ -55,7 +56,8 @@ def show(declared: dict[str, Any], names: list[str]) -> None:
         check.require("replica variants", name, declared["variants"], "variant")
     if names:
         for name in names:
-            layer_by_layer(name, parameters.variant(declared, name), check.check_variant(declared, name, datasets))
+            stack = check.check_variant(declared, name, datasets)
+            layer_by_layer(name, parameters.variant(declared, name), stack)
         return
     lines = grid("variant", "dataset", "network", ">epochs", ">parameters", "optimizer")
     lines.columns[-1].no_wrap = False  # the only one that gives way
@@ -91,13 +93,21 @@ def total(stack: Stack) -> int:
     return sum(count for _, layer, shape in stack for _, count in layer.parameters(shape))
 
 
+def dataset_of(declared: dict[str, Any], name: str) -> str:
+    """Of which dataset's images a variant is; raises UserError where its entry does not say."""
+    entry = check.mapping(declared, "variants", name, Entry)
+    found: Data = check.validate(Data, entry.get("data"), f"variants.{name}.data")
+    return found.dataset
+
+
 def results(declared: dict[str, Any], names: list[str]) -> None:
     """Print the scores of the variants that have any, and where the page is.
 
     Raises
     ------
     UserError
-        Where a name is no variant's, a file is damaged, or nothing has been evaluated yet.
+        Where a name is no variant's, an entry does not say which data, a file is damaged, or nothing has been evaluated
+        yet.
     """
     datasets = check.datasets(declared)
     sample = names == ["sample"]
@@ -107,22 +117,27 @@ def results(declared: dict[str, Any], names: list[str]) -> None:
     for name in [] if sample else names:
         check.require("replica table", name, declared["variants"], "variant")
     if sample:
-        names = [name for name, entry in declared["variants"].items() if entry["data"]["dataset"] in embedded]
+        names = [name for name in declared["variants"] if dataset_of(declared, name) in embedded]
     lines = grid("variant", "dataset", ">test accuracy", "95% interval", ">dummy", ">parameters", ">seconds")
     for name in names or declared["variants"]:
         file = Path("metrics", f"{name}.json")
         if not file.exists():
             continue
-        score, entry = read_json(file, f"dvc repro evaluate@{name}"), declared["variants"][name]
+        score = read_json(file, f"dvc repro evaluate@{name}")
+        if not score:  # of a sweep's trial that was applied
+            continue
         test = score["test"]
         timing = Path("timings", f"{name}.json")
         took = read_json(timing, f"dvc repro --force train@{name}") if timing.exists() else None
         seconds = f"{took['train_seconds']:.1f}" if took else "–"
         lines.add_row(
-            name, entry["data"]["dataset"], f"{test['accuracy']:.4f}",
+            name, dataset_of(declared, name), f"{test['accuracy']:.4f}",
             f"{test['accuracy_low']:.4f} – {test['accuracy_high']:.4f}",
             f"{score['dummy']['accuracy']:.4f}", f"{score['params_total']:,}", seconds,
         )  # fmt: skip
+    if not lines.row_count and names and not sample:
+        stages = " ".join(f"evaluate@{name}" for name in names)
+        raise UserError(f"metrics: {', '.join(names)}: not evaluated; run `dvc repro {stages}`")
     if not lines.row_count:
         raise UserError("metrics: nothing evaluated yet; run `dvc repro`, or `make sample` for the quick start")
     page = Path("report/sample.html" if sample else "report/index.html")

@@ -23,7 +23,10 @@ HEADER = (
     "ours", "low", "high", "difference", "detectable", "verdict", "statistic", "reason",
 )  # fmt: skip
 FIGURE = ("variant", "quantity", "value", "relation", "because", "images", "epoch", "also")
-ALONE = {"reproduced": "reproduced, weakly", "refuted": "undecided"}  # what one seed leaves of a verdict
+ALONE = {  # what one seed leaves of a verdict
+    "reproduced": "reproduced, weakly",
+    **dict.fromkeys(("refuted", "better", "worse"), "undecided"),
+}
 NAMES = {
     "history.training": "training",
     "history.validation": "validation",
@@ -67,6 +70,8 @@ def read(file: Path = Path("claims.yaml")) -> dict[str, Any]:
         Where the file is missing, a claim has neither value nor test, or its test is not one of the known ones.
     """
     declared = read_yaml(file)
+    if lacking := [key for key in ("documents", "claims") if key not in declared]:
+        raise UserError(f"{file}: no {lacking[0]}")
     for claim in declared["claims"]:
         where = f"{file}: {claim.get('id', 'a claim without id')}"
         if ("test" in claim) == ("value" in claim):
@@ -80,6 +85,8 @@ def read(file: Path = Path("claims.yaml")) -> dict[str, Any]:
             signature(TESTS[name]).bind(None, **arguments)
         except TypeError as error:
             raise UserError(f"{where}: {name}: {error}") from None
+        if lacking := [key for key in ("id", "section") if key not in claim]:
+            raise UserError(f"{where}: no {lacking[0]}")
     return declared
 
 
@@ -96,8 +103,11 @@ def judged(claim: dict[str, Any], results: Results) -> Claim:
     except NotRunError as missing:
         several = len(variants_of(arguments)) > 1
         found = Judgement("not run", statistic=f"{missing} has not been run" if several else "")
+    except (LookupError, ValueError, AttributeError, TypeError, ArithmeticError) as error:  # of what is declared
+        raise UserError(f"claims.yaml: {claim['id']}: {name} of {arguments}: {error!r}") from error
     quantity = arguments.get("quantity", "")
-    if found.verdict in ALONE and quantity and results.stochastic(quantity):
+    diverged = found.statistic.startswith("not a number")
+    if found.verdict in ALONE and quantity and results.stochastic(quantity) and not diverged:
         names = [each for each in variants_of(arguments) if len(results.sample(each, quantity).values) == 1]
         if names:
             told = f"{found.statistic}; one seed of {', '.join(names)}".removeprefix("; ")

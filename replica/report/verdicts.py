@@ -223,8 +223,9 @@ def no_better(results: Results, a: str, b: str, quantity: Quantity, margin: floa
 
 
 def highest(results: Results, variant: str, others: Sequence[str], quantity: Quantity) -> Judgement:
-    """Whether a variant lies above each of the others."""
-    best = max(others, key=lambda name: results.sample(name, quantity).mean)
+    """Whether a variant lies above each of the others; undecided where one of these is not a number."""
+    means = {name: results.sample(name, quantity).mean for name in others}
+    best = max(means, key=lambda name: (math.isnan(means[name]), means[name]))
     return less(results, best, variant, quantity)
 
 
@@ -233,7 +234,8 @@ def lowest(
 ) -> Judgement:
     """Whether a variant lies below each of the others; `absolute`: by their sizes, without their signs."""
     means = {name: results.sample(name, quantity).mean for name in others}
-    nearest = min(means, key=lambda name: abs(means[name]) if absolute else means[name])
+    sizes = {name: abs(mean) if absolute else mean for name, mean in means.items()}
+    nearest = min(sizes, key=lambda name: (not math.isnan(sizes[name]), sizes[name]))
     return less(results, variant, nearest, quantity, absolute=absolute)
 
 

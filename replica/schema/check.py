@@ -22,6 +22,7 @@ from replica.schema.optimizers import LOSSES, OPTIMIZERS, SCHEDULES
 UNION_MEMBER = re.compile(r"(constrained-)?(int|float|str|bool)|(list|literal)\[.*\]")
 Named = TypeVar("Named", bound=Arguments)
 CLASSES = {*LAYERS, *REGULARIZERS, *OPTIMIZERS, *SCHEDULES, *LOSSES}
+SHARED = {"data", "network", "layers", "optimizer", "loss", "seeds", "phases", *Search.model_fields}  # by all trials
 
 
 class Parameters(Arguments):
@@ -93,6 +94,10 @@ def check_search(parameters: dict[str, Any], name: str, declared: Mapping[str, A
     """
     where, entry = f"searches.{name}", mapping(parameters, "searches", name, Entry)
     own = validate(Search, {key: entry[key] for key in Search.model_fields if key in entry}, where)
+    for key in own.space:
+        if key in SHARED:
+            knobs = "epochs, batch_size, loss_weights or a knob of the network"
+            raise UserError(f"{where}.space.{key}: drawn by no search, as all trials share it; allowed: {knobs}")
     space = {key: likely(choices, f"{where}.space.{key}") for key, choices in own.space.items()}
     drawn = {key: choices[0] for key, choices in space.items()}
     for one_trial in [drawn, *({**drawn, key: value} for key, choices in space.items() for value in choices[1:])]:
@@ -104,7 +109,7 @@ def check_search(parameters: dict[str, Any], name: str, declared: Mapping[str, A
                     f"{where}.space.{key}: got {value!r}; allowed: numbers; `replica sweep` draws others, too"
                 )
     settled = trial(parameters, name, drawn)
-    images = settled["train_examples"] or declared[settled["dataset"]].train_examples
+    images = settled.get("train_examples") or declared[settled["dataset"]].train_examples
     if settled["validation"] == "test" or int(images * (1.0 - settled["validation"])) == images:
         got = settled["validation"]
         raise UserError(f"{where}.data.validation: got {got}; allowed: a share, of which a search chooses its trial")
@@ -194,6 +199,7 @@ def check_settled(
         raise UserError(f"{where}.early_stopping: got phases: {settled.phases} as well; leave one of them out")
     stack: list[tuple[str, Layer, Shape]] = []
     shape, classes = tuple(dataset.shape), len(dataset.classes)
+    first: Shape | None = None  # what phase 1 ends in: targets are made once, for it
     for number, (place, value) in enumerate(zip(places, settled.layers, strict=True), start=1):
         at = f"{said['layers']}.layers.{place}"
         kind, layer = one(LAYERS, value, at, "layer")
@@ -209,6 +215,8 @@ def check_settled(
         ends = left % (len(places) // settled.phases) == 0 and left < len(places) // settled.phases * settled.phases
         if ends and shape != (classes,) and not (shape == (1,) and classes == 2):
             raise UserError(f"{said['layers']}.layers: {place} gives {shape}; {settled.dataset} needs ({classes},)")
+        if ends and shape != (first := first or shape):
+            raise UserError(f"{said['layers']}.layers: {place} gives {shape}; allowed: {first}, as phase 1 ends")
         if ends and shape == (1,):
             values.one_output(f"{at}.{kind}", getattr(layer, "activation", None), settled.loss)
     values.fits(stack, min(settled.batch_size, images), where)

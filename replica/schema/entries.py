@@ -67,14 +67,14 @@ class Variant(Training):
     train_examples: Positive | None = None
     validation: Any
     layers: Annotated[list[Any], Field(min_length=1)]
-    phases: int = 1
+    phases: Positive = 1
     early_stopping: EarlyStopping | None = None
     may_diverge: bool = False
     optimizer: Any
     loss: Any = None
     loss_weights: Annotated[float, Field(gt=0)] | None = None
-    epochs: int
-    batch_size: int
+    epochs: Positive
+    batch_size: Positive
     seeds: list[int]
 
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import Annotated, Any
 
-from pydantic import BeforeValidator, Field, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
 from replica.common.arguments import Arguments
 from replica.schema.layers import Factor, Positive, Rate
@@ -19,6 +20,12 @@ def fraction(value: Any) -> Any:
 
 
 Fraction = BeforeValidator(fraction)  # where Keras would count in whole numbers: 1, decayed by halves, would be 0
+
+
+def ascending(steps: list[int]) -> list[int]:
+    if not steps or any(step <= before for before, step in pairwise(steps)):  # Keras would add up several values
+        raise ValueError("allowed: one step or more, each later than the one before")
+    return steps
 
 
 class CosineDecay(Arguments):
@@ -41,7 +48,7 @@ class InverseTimeDecay(ExponentialDecay):
 
 
 class PiecewiseConstantDecay(Arguments):
-    boundaries: list[Positive]
+    boundaries: Annotated[list[Positive], AfterValidator(ascending)]
     values: list[Annotated[Learning, Fraction]]
 
     @model_validator(mode="after")

@@ -14,24 +14,28 @@ from replica.schema.layers import Layer, Shape, words
 NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_-]{0,99}")  # as they stand, a shell, a path and DVC's `a.b` take these
 NEVER_NEGATIVE = {"exponential", "hard_sigmoid", "relu", "relu6", "sigmoid", "softmax", "softplus"}
 SMALLEST, LARGEST = 2.0**-126, (2.0 - 2.0**-23) * 2.0**127  # of float32's normal numbers
-
-
 SECTIONS = ("datasets", "networks", "variants", "searches")
+TAKEN = ("convolution", "summary")  # metrics/NAME.json of other stages, as dvc.yaml has them
 
 
 def names(parameters: dict[str, Any]) -> None:
-    """Refuse an entry by a name that a shell, a file system or DVC would read as more than a name.
+    """Refuse an entry by a name that is more than a name to a shell, a file system or DVC, or has another's outputs.
 
     Raises
     ------
     UserError
-        With the first that is no name.
+        With the first that is no name, or is taken.
     """
     for section in SECTIONS:
         for name in parameters.get(section) or {}:
             if not isinstance(name, str) or not NAME.fullmatch(name):
                 allowed = "up to 100 letters, digits, _ and -, not - first"
                 raise UserError(f"{section}: {repr(name)[:80]} is no name; allowed: {allowed}")
+            if section in ("variants", "searches") and name in TAKEN:
+                writes = f"whose metrics/{name}.json another stage writes"
+                raise UserError(f"{section}: got {name!r}, {writes}; allowed: other names than {', '.join(TAKEN)}")
+            if section == "searches" and name in parameters["variants"]:
+                raise UserError(f"searches: got {name!r}, a variant that writes models/{name}; allowed: another name")
 
 
 def finite(value: Any, where: str) -> None:

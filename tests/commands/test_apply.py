@@ -72,6 +72,26 @@ def project(made):
     return made
 
 
+def test_of_one_name_the_commit_that_is_asked_for(project):
+    base = project.run("git", "rev-parse", "HEAD").stdout.strip()
+    old = project.run("git", "commit-tree", "-m", "Old", "HEAD^{tree}").stdout.strip()
+    other = f"refs/exps/{old[:2]}/{old[2:]}/narrow"
+    project.run("git", "update-ref", other, ref(project, "wide"))
+    try:
+        with apply.opened() as repo:
+            assert apply.found(repo, "narrow")[1] == base
+            assert apply.found(repo, "narrow", base)[1] == base
+            assert apply.found(repo, "narrow", old) == (project.run("git", "rev-parse", other).stdout.strip(), old)
+    finally:
+        project.run("git", "update-ref", "-d", other)
+
+
+def test_a_commit_without_a_record_has_no_outputs(project):
+    assert {"models/a", "models/b"} <= apply.outputs(project.folder, "HEAD").keys()
+    empty = project.run("git", "commit-tree", "-m", "Before", "4b825dc642cb6eb9a060e54bf8d69288fbee4904").stdout.strip()
+    assert apply.outputs(project.folder, empty) == {}
+
+
 def test_dvc_itself_fails_where_a_model_was_never_trained(project):
     done = project.run("dvc", "exp", "apply", "narrow", check=False)
     assert (done.returncode, "models/b" in done.stdout) == (255, True), "mended in DVC? then `replica apply` may go"

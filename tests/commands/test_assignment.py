@@ -15,7 +15,7 @@ from conftest import ROOT
 
 from replica.commands.assignment import command, declaration, forms, rerun, starter, worker
 from replica.commands.assignment.grade import SEEDS, Grader, grade
-from replica.commands.assignment.judge import interval
+from replica.commands.assignment.judge import counted, interval
 from replica.commands.assignment.submission import Submission, read, student_of
 from replica.common.errors import UserError
 
@@ -246,6 +246,38 @@ def test_what_is_declared_is_held_to_the_task_and_the_schema_before_it_trains(tm
     assert recorded == []
 
 
+THIRD = {"id": "third", "points": 1, "text": "…", "count": {"variant": "mine", "layer": "2"}}
+
+
+def test_a_network_without_the_layer_asked_for_has_no_points_and_the_next_submission_is_graded(
+    tmp_path, recorded, capsys
+):
+    folders = [good(tmp_path / each, "dense") for each in ("a", "b")]
+    write(tmp_path / "hidden.yaml", {"assignment": "dense", "seeds": list(GRADER), "questions": [THIRD]})
+    for folder in folders:
+        write(folder / "answers.yaml", {**answered("dense"), "third": answered("dense")["hidden_layer"]})
+    params = solved("dense")
+    params["networks"]["mine"]["layers"] = {"0": "Flatten", "1": {"Dense": {"units": 10}}}
+    params["variants"]["mine"].pop("units")
+    params["variants"]["mine"]["epochs"] = 41  # so that it is not trained here
+    write(folders[0] / "params.yaml", params)
+    command.grade("dense", folders, "", tmp_path / "hidden.yaml", "text")
+    said = [line.split(maxsplit=4) for line in capsys.readouterr().out.splitlines()]
+    first, second = (line for line in said if line[:1] == ["third"])
+    assert first[1:] == ["0", "of", "1", "mine: got '2', no layer of that name; allowed: 0, 1"]
+    assert second[1:4] == ["1", "of", "1"]
+
+
+@pytest.mark.parametrize("layer, right", [("0", 0), ("20", 3192), ("30", 570)])
+def test_a_layer_is_counted_by_its_number(layer, right):
+    params = solved("dense")
+    layers = params["networks"]["mine"]["layers"]
+    params["networks"]["mine"]["layers"] = {f"{place}0".lstrip("0") or "0": layers[place] for place in layers}
+    grader = Grader(assigned("dense"), Submission(Path(), params=params), None)
+    count = declaration.Count(variant="mine", layer=layer)
+    assert counted(count, right, grader).right and not counted(count, right + 1, grader).right
+
+
 def test_a_variant_that_was_not_to_be_changed_is_judged_as_it_was_handed_out_and_named(tmp_path, recorded):
     folder = good(tmp_path, "dense")
     params = solved("dense")
@@ -435,7 +467,8 @@ def test_gradescope_s_and_github_s_forms(tmp_path, recorded):
     ours = f"{mean('dense', 'baseline'):.4f}"
     shown = [test["output"] for test in results["tests"] if test["visibility"] == "visible"]
     assert ours in teacher["output"] and ours not in "\n".join(shown), "no student is told the figure to hand in"
-    assert "look closer" not in results["output"] and results["extra_data"]["status"] == "look closer"
+    assert results["output"] == "dense: 9 of 11 points, hidden cases aside", "none can tell whether a hidden one held"
+    assert results["extra_data"]["status"] == "look closer"
     reported = json.loads(forms.github(found))
     assert (reported["version"], reported["status"], reported["max_score"]) == (1, "fail", 11)
     assert sum(test["score"] for test in reported["tests"]) == 9
@@ -549,6 +582,56 @@ questions:
 """
 
 
+@pytest.mark.parametrize(
+    "right, wrong, why",
+    [
+        ("  variants:", "  varants:", "params: varants: unknown key; did you mean variants?"),
+        ("  variants:", "  - variants:", "params: not YAML"),
+        (OWN_CHAPTER[OWN_CHAPTER.index("  training") : OWN_CHAPTER.index("questions")], "  [1]\n", "params: a list"),
+        ("    mine:", "    mine: 3\n    other:", "params: variants.mine: got 3"),
+        ("      data: {dataset: spiral, validation: 0.2}\n", "", "params: variants.mine.data: missing"),
+        ("dataset: spiral", "dataset: spirl", "params: variants.mine.data.dataset: got 'spirl'"),
+        ("score: {variant: mine}", "score: {variant: mien}", "figure: got 'mien', no variant of that name; did you"),
+        ("score: {variant: mine}", "better: {a: mine, b: x}", "figure: got 'x', no variant of that name"),
+        ("score: {variant: mine}", "count: {variant: mien}", "figure: got 'mien', no variant of that name"),
+        ("score: {variant: mine}", "count: {variant: mine, layer: last}", "figure.layer: got 'last', no layer of"),
+        ("score: {variant: mine}", "count: {variant: mine, layer: '1'}", "figure.layer: got '1', no layer of"),
+    ],
+)
+def test_a_mistake_in_an_assignment_is_a_line_before_anything_is_handed_out_or_graded(tmp_path, right, wrong, why):
+    name = str(tmp_path / "tiny.yaml")
+    assert OWN_CHAPTER.count(right) == 1
+    Path(name).write_text(OWN_CHAPTER.replace(right, wrong))
+    for call in (
+        lambda: command.new(name, tmp_path / "x", ""),
+        lambda: command.hide(name, tmp_path / "hidden.yaml"),
+        lambda: command.grade(name, [tmp_path], "", None, "text"),
+    ):
+        with pytest.raises(UserError) as caught:
+            call()
+        assert str(caught.value).startswith(f"tiny: {why}") and "\n" not in str(caught.value)
+    assert [each.name for each in tmp_path.iterdir()] == ["tiny.yaml"]
+
+
+def test_a_mistake_in_a_hidden_question_is_a_line_and_a_variant_that_students_add_is_none(tmp_path):
+    for variant, layer, why in (
+        ("mine", "last", "third.layer: got 'last', no layer of"),
+        ("new", "0", "third: got 'new'"),
+    ):
+        asked = {**THIRD, "count": {"variant": variant, "layer": layer}}
+        write(tmp_path / "hidden.yaml", {"assignment": "dense", "seeds": list(GRADER), "questions": [asked]})
+        with pytest.raises(UserError, match=f"^dense: {why}"):
+            command.grade("dense", [tmp_path], "", tmp_path / "hidden.yaml", "text")
+    adds = OWN_CHAPTER.replace("[variants.mine]", "[variants.mine, variants.new]").replace("mine}", "new}")
+    (tmp_path / "tiny.yaml").write_text(adds)
+    command.new(str(tmp_path / "tiny.yaml"), tmp_path / "ada", "ada")
+    deeper = OWN_CHAPTER.replace("[variants.mine]", "[networks.line]").replace(
+        "score: {variant: mine}", "count: {variant: mine, layer: '3'}"
+    )
+    (tmp_path / "tiny.yaml").write_text(deeper)
+    command.new(str(tmp_path / "tiny.yaml"), tmp_path / "bea", "bea")
+
+
 def test_from_a_starter_to_a_grade_with_real_trainings_and_no_code_of_the_submission_s(tmp_path):
     (tmp_path / "tiny.yaml").write_text(OWN_CHAPTER)
     folder = tmp_path / "ada"
@@ -580,8 +663,12 @@ def test_from_a_starter_to_a_grade_with_real_trainings_and_no_code_of_the_submis
 def test_a_training_too_long_or_gone_wrong_is_one_line_and_the_next_has_a_process_of_its_own(tmp_path):
     worker = rerun.Worker()
     job = {"title": "mine", "settings": {"kernels": "none"}, "folder": str(tmp_path / "m"), "data": str(tmp_path)}
+    for left in ("seed-0/fingerprint", ".seed-1.npz"):  # a second grading would go on from there
+        (tmp_path / "m" / left).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "m" / left).touch()
     with pytest.raises(UserError, match="takes longer than 0 seconds, and was stopped"):
         worker.train(job, 0)
+    assert not (tmp_path / "m").exists()
     assert worker.process is None
     with pytest.raises(UserError, match="kernels: got 'none'"):
         worker.train(job, 60)

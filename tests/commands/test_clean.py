@@ -91,13 +91,26 @@ def test_a_link_goes_and_what_it_leads_to_stays(place, tmp_path_factory):
     assert not (place / "models/linked").is_symlink() and not (place / "models/gone").exists()
 
 
-def test_what_a_training_is_writing_stays(place, monkeypatch):
-    monkeypatch.setattr(processes, "PATIENCE", 0.0)
-    handle = os.open(place / "models/gone", os.O_RDONLY)
+@pytest.mark.parametrize(
+    ("locked", "stays", "names"),
+    [
+        ("models/gone", LEFT[0], ()),
+        ("models/mnist_5k_cnn", "live/mnist_5k_cnn/metrics.json", ("mnist_5k_cnn",)),  # which has saved nothing yet
+        ("models/mnist_random_search/trial-0", DECLARED[2], ("mnist_random_search",)),
+    ],
+)
+def test_what_a_training_is_writing_stays(place, monkeypatch, locked, stays, names):
+    monkeypatch.setattr(processes.sole.__wrapped__, "__defaults__", (0.0,))
+    (place / locked).mkdir(exist_ok=True)
+    put(place / stays)
+    handle = os.open(place / locked, os.O_RDONLY)
     fcntl.flock(handle, fcntl.LOCK_EX)
-    with pytest.raises(UserError, match=r"models/gone: .* is writing it"):
-        run(yes=True)
-    assert (place / LEFT[0]).exists()
+    try:
+        with pytest.raises(UserError, match=rf"{locked}: .* is writing it"):
+            run(*names, yes=True)
+        assert (place / stays).exists()
+    finally:
+        os.close(handle)
 
 
 @pytest.mark.parametrize("name", ["mnist_5k_mpl", "../place", "/etc", ".", ""])

@@ -372,6 +372,10 @@ def test_a_certificate_is_its_owners_alone_and_lets_in(tmp_path: Path) -> None:
     assert folder.stat().st_mode & 0o777 == 0o700
     with pytest.raises(UserError, match="there already"):
         security.make(folder, engines.PATIENT)
+    (tmp_path / "distributed.yaml").write_text("mine")
+    with pytest.raises(UserError, match=r"distributed\.yaml: there already"):
+        security.make(tmp_path, engines.PATIENT)
+    assert [(tmp_path / name).exists() for name in ("key.pem", "distributed.yaml")] == [False, True]
     declared = yaml.safe_load((folder / "distributed.yaml").read_text())
     with dask.config.set(dask.config.merge(dask.config.global_config, declared)):
         assert dask.config.get("distributed.comm.timeouts.tcp") == "120s"

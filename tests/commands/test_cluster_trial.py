@@ -43,6 +43,12 @@ for path, text in ((f"models/{name}/seed-0/history.csv", "m" * 2**21), (f"live/{
 # Without the wait for a worker that another program may still start.
 START = "from replica.commands.cluster import fleet; from replica.commands.sweep import trial; "
 START += "fleet.PATIENCE = 1; trial.main()"
+# A terminal closes as the training begins.
+HANG = (
+    "import os; from replica.commands.cluster import fleet; from replica.commands.cluster.job import REFUSED, Result; "
+)
+HANG += "fleet.Fleet.run = lambda self, *_: (os.kill(os.getpid(), 1), self.stopping.wait(20), "
+HANG += "Result(REFUSED, 'stopped', host='node'))[-1]; "
 REFERENCE = "refs/exps/*/*/s-001"
 
 
@@ -126,6 +132,8 @@ def test_what_is_not_the_training_s_failure_runs_again(
     assert (refused.returncode, "no worker takes it" in refused.stdout) == (AGAIN, True), refused.stdout
     lost = trial(4, scheduler="tcp://127.0.0.1:9")
     assert (lost.returncode, "127.0.0.1:9" in lost.stdout) == (AGAIN, True), lost.stdout
+    hung = trial(5, HANG + START, scheduler=scheduler)
+    assert (hung.returncode, "error: node: stopped" in hung.stdout) == (AGAIN, True), hung.stdout
     assert not project.run("git", "for-each-ref", REFERENCE).stdout
 
 

@@ -15,7 +15,7 @@ from hypothesis.extra.numpy import arrays
 from rich.console import Console
 
 from replica.commands import overview
-from replica.commands.compare import compare, paired, revisions, tables
+from replica.commands.compare import compare, experiments, paired, revisions, tables
 from replica.common import files
 from replica.common.errors import UserError
 from replica.evaluation import scores
@@ -312,6 +312,31 @@ def test_a_training_default_counts_for_those_who_use_it(inside):
     assert rows["gained"].changes == [compare.Change("kernels", "portable", "native")]
     assert rows["gained"].verdict == "same bytes"
     assert rows["gained"].notes == ["settings newer than the scores at workspace: `dvc repro evaluate@gained`"]
+
+
+def test_scores_of_the_model_before_are_not_those_of_what_was_trained_since(inside):
+    parameters = inside.parameters()
+    parameters["variants"]["gained"]["epochs"] = 40
+    inside.write(parameters)
+
+    def tried():
+        (row,) = [
+            each for each in experiments.experiments() if each.variant == "gained" and each.experiment == "workspace"
+        ]
+        return row.test, row.difference, row.validation
+
+    assert tried() == (None, None, None), "nothing of it has run"
+    (inside.folder / "models/gained/runs").write_text("trained anew")
+    inside.run("dvc", "commit", "-q", "-f", "train@gained")
+    row = by_name(compare.compare("main"))["gained"]
+    assert (row.verdict, row.difference, row.after) == ("not scored", None, None)
+    assert row.notes == ["model newer than the scores at workspace: `dvc repro evaluate@gained`"]
+    assert tried() == (None, None, None)
+    inside.run("dvc", "commit", "-q", "-f", "evaluate@gained")
+    assert by_name(compare.compare("main"))["gained"].notes == []
+    assert tried()[:2] == (pytest.approx((0.9, *scores.wilson(0.9, N)), abs=1e-5), 0.0)
+    inside.run("git", "checkout", "-q", "--", ".")
+    inside.run("dvc", "checkout", "-q", "--force")
 
 
 def test_scores_of_before_predictions_were_kept_are_compared_by_intervals(inside):

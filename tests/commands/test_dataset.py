@@ -539,18 +539,34 @@ def test_the_first_entry_of_a_file(text, place):
         ("mnist", {}, "datasets.mnist: declared already; take another name, or --update where the data changed"),
         ("mnist", {"update": True}, "datasets.mnist: of the kind idx, which is not one's own data"),
         ("mist", {"update": True}, "replica dataset --update: got 'mist', no dataset of that name; did you mean mnist"),
-        ("a/b", {}, "replica dataset: got the name 'a/b'; allowed: letters, digits and _"),
+        ("a/b", {}, "replica dataset: got the name 'a/b'; allowed: up to 100 letters, digits and _, a letter first"),
+        ("f" * 101, {}, f"replica dataset: got the name '{'f' * 79}; allowed: up to 100 letters"),
         ("flowers", {"kind": "image"}, "replica dataset: --kind: got 'image', no kind of that name; did you mean"),
         ("flowers", {"kind": "arrays"}, "replica dataset: own/flowers: no file, as arrays are in"),
         ("flowers", {"path": "own/flower"}, "replica dataset: own/flower: no such file or folder"),
         ("flowers", {"test_share": 0.0}, "datasets.flowers.test_share: got 0.0; should be greater than 0"),
         ("flowers", {"test_share": 1.5}, "datasets.flowers.test_share: got 1.5; should be less than 1"),
+        ("flowers", {"test_share": float("nan")}, "datasets.flowers.test_share: got nan; should be"),
+        ("flowers", {"test_share": float("inf")}, "datasets.flowers.test_share: got inf; should be"),
     ],
 )  # fmt: skip
 def test_what_may_not_be_declared(name, given, message, place):
     before = (place / "datasets.yaml").read_bytes()
     with pytest.raises(UserError, match="^" + re.escape(message)):
         declare(name, **{"path": "own/flowers", **given})
+    assert (place / "datasets.yaml").read_bytes() == before
+
+
+def test_the_longest_name_is_one_that_the_check_takes(place):
+    declare("f" * 100, "own/flowers")
+    check.check(parameters.declared())
+
+
+def test_a_class_named_twice_is_refused(place):
+    np.savez("letters.npz", **split())
+    before = (place / "datasets.yaml").read_bytes()
+    with pytest.raises(UserError, match=r"^replica dataset: letters\.npz: two classes are called cat; say a name"):
+        declare("letters", "letters.npz", classes=["cat", "cat"])
     assert (place / "datasets.yaml").read_bytes() == before
 
 

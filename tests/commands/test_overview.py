@@ -78,6 +78,36 @@ def test_results_are_a_table(declared, capsys):
         overview.results(declared, [])
 
 
+def test_an_entry_that_is_wrong_is_a_line_and_the_others_have_their_table(declared, capsys):
+    for name in ("mnist_mlp", "mnist_cnn"):
+        metrics(name, 0.97)
+    del declared["variants"]["mnist_mlp"]["seeds"], declared["variants"]["mnist_5k_mlp"]["data"]
+    for name, key in (("mnist_mlp", "seeds"), ("mnist_5k_mlp", "data")):
+        with pytest.raises(UserError, match=rf"^variants\.{name}\.{key}: missing$"):
+            overview.show(declared, [name])
+    metrics("mnist_5k_mlp", 0.91)
+    for names in ([], ["sample"], ["mnist_5k_mlp"]):
+        with pytest.raises(UserError, match=r"^variants\.mnist_5k_mlp\.data: got None; should be"):
+            overview.results(declared, names)
+    overview.results(declared, ["mnist_cnn", "mnist_mlp"])
+    assert capsys.readouterr().out.count("0.9700") == 2
+
+
+def test_a_score_that_is_empty_is_of_a_variant_that_was_not_evaluated(declared, capsys):
+    """A sweep's trial that was applied leaves such a file."""
+    metrics("mnist_cnn", 0.97)
+    for name in ("mnist_mlp", "mnist_5k_mlp"):
+        Path(f"metrics/{name}.json").write_text("{}\n")
+    overview.results(declared, [])
+    assert [line.split()[0] for line in capsys.readouterr().out.splitlines()[1:]] == ["mnist_cnn"]
+    overview.results(declared, ["mnist_mlp", "mnist_cnn"])
+    assert "mnist_mlp" not in capsys.readouterr().out
+    with pytest.raises(UserError) as caught:
+        overview.results(declared, ["mnist_mlp", "mnist_5k_mlp"])
+    remedy = "run `dvc repro evaluate@mnist_mlp evaluate@mnist_5k_mlp`"
+    assert str(caught.value) == f"metrics: mnist_mlp, mnist_5k_mlp: not evaluated; {remedy}"
+
+
 @pytest.mark.parametrize(
     ("file", "remedy"),
     [

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import importlib.util
 import json
 import re
@@ -11,7 +12,10 @@ import sys
 import sysconfig
 import tomllib
 import zipfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 from xml.etree import ElementTree
 
 import pytest
@@ -20,6 +24,8 @@ from conftest import ROOT
 from rocrate.rocrate import ROCrate
 
 from replica.commands.release import badges, crate
+from replica.commands.verify.scratch import listed
+from replica.common import parameters
 from replica.common.errors import UserError
 
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
@@ -32,12 +38,40 @@ def released(tmp_path_factory) -> Path:
     subprocess.run(["git", "clone", "-q", ROOT, folder], check=True)
     for name in ("CITATION.cff", "dvc.lock", "dvc.yaml"):
         shutil.copy(ROOT / name, folder)
+    bring_up_to_date(folder)
     crate.write(folder)
     return folder
 
 
+def bring_up_to_date(folder: Path) -> None:
+    """Record the reports as made from what lies there: while a run is under way, dvc.lock has them of older scores."""
+    stages = parameters.read(folder / "dvc.lock")["stages"]
+    outs = {out["path"]: out["md5"] for stage in stages.values() for out in stage["outs"]}
+    for dep in [*stages["report"]["deps"], *stages["sample"]["deps"]]:
+        if dep["path"] in outs:
+            dep["md5"] = outs[dep["path"]]
+        elif dep["path"].startswith(("metrics", "plots")):
+            dep["md5"] = listed(folder / dep["path"])[2]
+    write_lock(folder, stages)
+
+
+@contextmanager
+def edited_lock(folder: Path) -> Iterator[dict[str, Any]]:
+    """The stages of dvc.lock, to be changed; `write_lock` writes them. Afterwards all is as it was."""
+    kept = {name: (folder / name).read_text() for name in ("dvc.lock", crate.NAME)}
+    try:
+        yield parameters.read(folder / "dvc.lock")["stages"]
+    finally:
+        for name, text in kept.items():
+            (folder / name).write_text(text)
+
+
+def write_lock(folder: Path, stages: dict[str, Any]) -> None:
+    (folder / "dvc.lock").write_text(json.dumps({"schema": "2.0", "stages": stages}))  # JSON is YAML
+
+
 def test_every_recorded_stage_is_an_action_that_the_library_reads_back(released):
-    stages = yaml.safe_load((released / "dvc.lock").read_text())["stages"]
+    stages = parameters.read(released / "dvc.lock")["stages"]
     read = ROCrate(released)
     actions = {action["name"]: action for action in read.get_by_type("CreateAction")}
     assert actions.keys() == stages.keys()
@@ -88,16 +122,97 @@ def test_a_result_edited_by_hand_is_refused_and_what_was_there_stays(edited, out
 
 
 def test_a_score_of_another_model_than_the_lock_s_is_refused(released):
-    lock = released / "dvc.lock"
-    kept = lock.read_text()
-    content = yaml.safe_load(kept)
-    content["stages"]["train@mnist_5k_mlp"]["outs"][0]["md5"] = "0" * 32 + ".dir"
-    try:
-        lock.write_text(yaml.safe_dump(content))
+    with edited_lock(released) as stages:
+        stages["train@mnist_5k_mlp"]["outs"][0]["md5"] = "0" * 32 + ".dir"
+        write_lock(released, stages)
         with pytest.raises(UserError, match="evaluate@mnist_5k_mlp: made from another models/mnist_5k_mlp than"):
             crate.write(released)
-    finally:
-        lock.write_text(kept)
+
+
+def test_a_report_older_than_what_its_folders_hold_is_refused(released):
+    folders = ["metrics/details", "plots/datasets", "plots/searches", "plots/spiral", "plots/variants"]
+    with edited_lock(released) as stages:
+        for dep in stages["report"]["deps"]:
+            if dep["path"] in folders:
+                dep["md5"] = "0" * 32 + ".dir"
+        write_lock(released, stages)
+        with pytest.raises(UserError) as caught:
+            crate.write(released)
+    assert sorted(str(caught.value).splitlines()) == [
+        f"report: made from another {path} than lies there now; run `dvc repro report`" for path in folders
+    ]
+
+
+def test_a_score_that_is_made_anew_leaves_the_report_behind(released):
+    """As `dvc repro evaluate@mnist_cnn` leaves it: another file, recorded; the report was not made anew."""
+    file = released / "metrics/details/mnist_cnn.json"
+    kept = file.read_text()
+    with edited_lock(released) as stages:
+        try:
+            file.write_text(kept + " ")
+            outs = {out["path"]: out for out in stages["evaluate@mnist_cnn"]["outs"]}
+            outs["metrics/details/mnist_cnn.json"]["md5"] = hashlib.md5(file.read_bytes()).hexdigest()
+            write_lock(released, stages)
+            with pytest.raises(UserError, match=r"^report: made from another metrics/details than lies there now; .*$"):
+                crate.write(released)
+        finally:
+            file.write_text(kept)
+
+
+def test_what_dvcignore_leaves_out_makes_no_folder_another(released):
+    left = [released / "plots/datasets/.DS_Store", released / "metrics/cards/.DS_Store"]  # an input, and an output
+    ignored = released / ".dvcignore"
+    kept = ignored.read_text()
+    with edited_lock(released):
+        try:
+            for file in left:
+                file.write_text("a desktop's")
+            with pytest.raises(
+                UserError, match=r"^metrics/cards: not the bytes.*\nreport: made from another plots/datasets"
+            ):
+                crate.write(released)
+            ignored.write_text(kept + ".DS_Store\n")
+            crate.write(released)
+        finally:
+            ignored.write_text(kept)
+            for file in left:
+                file.unlink()
+
+
+def test_a_folder_of_which_a_clone_has_a_part_is_not_compared(released):
+    with edited_lock(released) as stages:
+        stages["own"] = {"cmd": "true", "deps": [{"path": "models", "hash": "md5", "md5": "0" * 32 + ".dir"}]}
+        write_lock(released, stages)
+        crate.write(released)
+
+
+def test_stages_that_ran_with_other_values_of_one_parameter_point_each_to_its_own(released):
+    values = {"train@mnist_5k_mlp": 1, "train@mnist_5k_cnn": 2, "train@photos10_linear": 1, "train@spiral": 3}
+    with edited_lock(released) as stages:
+        for name, value in values.items():
+            stages[name]["params"]["params.yaml"]["made.up"] = value
+        write_lock(released, {**{name: stages.pop(name) for name in values}, **stages})  # the first is the id's
+        crate.write(released)
+        actions = {action["name"]: action for action in ROCrate(released).get_by_type("CreateAction")}
+    found = {name: [each for each in actions[name]["object"] if each["name"] == "made.up"] for name in values}
+    assert {name: [(each.id, each["value"]) for each in settings] for name, settings in found.items()} == {
+        "train@mnist_5k_mlp": [("#params.yaml:made.up", "1")],
+        "train@mnist_5k_cnn": [("#params.yaml:made.up@train@mnist_5k_cnn", "2")],
+        "train@photos10_linear": [("#params.yaml:made.up", "1")],
+        "train@spiral": [("#params.yaml:made.up@train@spiral", "3")],
+    }
+
+
+def test_stages_of_one_s_own_are_described(released):
+    """One has neither inputs nor outputs, one's script lies elsewhere: dvc.yaml is what tells how they were made."""
+    with edited_lock(released) as stages:
+        readme = {"path": "README.md", "hash": "md5", "md5": "0" * 32}
+        stages |= {"bare": {"cmd": "true"}, "elsewhere": {"cmd": "wc README.md", "deps": [readme]}}
+        write_lock(released, stages)
+        crate.write(released)
+        actions = {action["name"]: action for action in ROCrate(released).get_by_type("CreateAction")}
+    assert {actions[name]["instrument"].id for name in ("bare", "elsewhere")} == {"dvc.yaml"}
+    assert [each.id for each in actions["elsewhere"]["object"]] == ["README.md"]
 
 
 def test_metadata_that_names_what_is_not_there_is_told(released):
@@ -123,6 +238,26 @@ def test_badges_say_what_the_committed_files_say(tmp_path):
         assert f"![{title}](badges/{file.name})" in readme
     counts = [int(text) for text in re.search(r"\| all \|(.*)\|", readme).group(1).split("|")]
     assert badges.values(tmp_path)["claims"][1] == f"{counts[0] + counts[1]} of {sum(counts)}"
+
+
+@pytest.mark.parametrize(
+    ("name", "old", "new", "told"),
+    [
+        ("metrics/summary.json", "{", "<<<<<<< HEAD\n{", "not JSON; delete it and run `dvc repro report`"),
+        ("metrics/summary.json", '"mnist_fast"', '"mnist_slow"', "no 'mnist_fast'; run `dvc repro` for it"),
+        ("plots/claims.csv", "id,", "<<<<<<< HEAD\nid,", "no column 'verdict'; delete it and run `dvc repro report`"),
+        ("plots/claims.csv", "\n", "\n<<<<<<< HEAD\n", "line 2: no verdict; delete it and run `dvc repro report`"),
+    ],
+)
+def test_a_badge_of_a_broken_file_is_a_line_that_names_it(name, old, new, told, tmp_path):
+    for each in ("plots/claims.csv", "metrics/summary.json"):
+        (tmp_path / each).parent.mkdir()
+        shutil.copy(ROOT / each, tmp_path / each)
+    file = tmp_path / name
+    file.write_text(file.read_text().replace(old, new, 1))
+    with pytest.raises(UserError) as caught:
+        badges.values(tmp_path)
+    assert str(caught.value) == f"{file}: {told}"
 
 
 def test_the_wheel_holds_every_file_of_the_package_and_runs_in_a_fresh_environment(tmp_path):

@@ -15,6 +15,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -469,6 +470,56 @@ stages:
   folder: {cmd: mkdir -p parts && head -c 400000 /dev/urandom > parts/a && echo b > parts/b, outs: [parts]}
   after: {cmd: wc -c < big.bin > after.txt, deps: [big.bin], outs: [after.txt]}
 """
+
+
+@pytest.mark.parametrize("force", [False, True])
+@pytest.mark.parametrize(
+    ("file", "text", "named"),
+    [
+        ("params.yaml", "x: {y: 2, z: 1}\n", "params.yaml:x.y"),
+        ("input/a", "2\n", "input/a"),
+        ("input/b", "", "input/b"),
+    ],
+)
+def test_what_changes_under_a_running_stage_is_not_recorded_as_what_it_used(
+    repository: Callable[..., Path],
+    repro: Callable[..., tuple[int, str]],
+    file: str,
+    text: str,
+    named: str,
+    force: bool,
+) -> None:
+    pipeline = """stages:
+  slow:
+    cmd:
+    - mkdir -p input/__pycache__ && echo > input/__pycache__/a
+    - cat params.yaml input/a > out && touch began && sleep 1
+    deps: [input]
+    params: [x.y]
+    outs: [out]
+  other: {cmd: cp params.yaml copy, params: [x.z], outs: [copy]}
+"""
+    root = repository(pipeline, params_yaml="x: {y: 1, z: 1}\n")
+    (root / "input").mkdir()
+    (root / "input/a").write_text("1\n")
+
+    def edit() -> None:
+        while not (root / "began").exists():
+            time.sleep(0.02)
+        (root / file).write_text(text)
+
+    with ThreadPoolExecutor() as pool:
+        edited = pool.submit(edit)
+        status, said = repro(root, force=force)
+        edited.result()
+    assert status == 1
+    assert f"{named}: changed while it ran; nothing is recorded: run it again" in said
+    assert "slow" not in (root / "dvc.lock").read_text()
+    status, said = repro(root)
+    assert (status, started(said)) == (0, ["slow"]), "the other stage's input is as it was"
+    assert "1 unchanged" in said
+    assert ("2" in (root / "out").read_text()) == bool(text)
+    assert repro(root)[1].startswith("2 unchanged")
 
 
 def test_a_full_disk_under_the_cache_fails_the_stage(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import contextlib
+import copy
 import http.client
 import io
 import json
@@ -38,6 +39,10 @@ def project(copied_from):
 def answering(name: str):
     predictor = Predictor(name)
     predictor.load()
+    yield from served(predictor)
+
+
+def served(predictor: Predictor):
     page = serve.Page(predictor, 0)
     threading.Thread(target=page.serve_forever, args=(0.01,), daemon=True).start()
     yield page
@@ -53,6 +58,15 @@ def page(project):
 @pytest.fixture(scope="module")
 def photos(project):
     yield from answering("photos")
+
+
+@pytest.fixture(scope="module")
+def many(page):
+    """A page of more classes than it shows, the last the likeliest."""
+    predictor = copy.copy(page.predictor)
+    predictor.classes = list("abcdefghijklmnopqrst")
+    predictor.probabilities = lambda images: np.arange(20)[None] / 190
+    yield from served(predictor)
 
 
 def png(image: Image.Image) -> bytes:
@@ -388,6 +402,22 @@ def test_a_file_that_is_no_picture_is_a_line_and_the_next_one_is_answered(visit,
     expected = page.predictor.probabilities(data.x_test[1:2])[0].argmax()
     assert answered(window) == data.classes[expected]
     assert window.inner_text("#error") == "" and window.inner_text("#name") == "digit.png"
+
+
+def test_of_many_classes_the_likeliest_are_shown_and_none_once_there_is_no_answer(visit, many):
+    window = visit(many)
+    assert window.locator("#bars li").count() == 12
+    for no_more in ("refused", "cleared"):
+        stroke(window, (50, 15), (48, 85))
+        assert answered(window) == "t"
+        assert [line.split()[0] for line in window.locator("#bars li").all_inner_texts()] == list("tsrqponmlkji")
+        if no_more == "refused":
+            drop(window, "broken.png", "image/png", b"not a picture")
+            expect(window.locator("#error")).to_have_text("the file: no PNG, JPEG, GIF, BMP or WEBP picture")
+        else:
+            window.locator("#clear").click()
+        assert window.inner_text("#best") == "" and window.locator("#seen").is_hidden()
+        assert window.locator("#bars li").count() == 12 and window.locator("#bars .top").count() == 0
 
 
 def test_pictures_in_colour_are_chosen_and_shown(visit, photos, tmp_path):

@@ -326,7 +326,17 @@ def test_the_best_is_kept_and_scored_once(project: Project, tmp_path: Path) -> N
     copied = Project(shutil.copytree(project.folder, tmp_path / "project", symlinks=True))
     scores = copied.folder / "metrics" / f"{VARIANT}.json"
     before = json.loads(scores.read_text())
-    text = sweep(copied, "-S", "epochs=2,3", "-S", "seeds=2", "--sampler", "grid", "--trials", "1", "--apply")
+    words = ("-S", "epochs=2,3", "-S", "seeds=2", "--sampler", "grid", "--trials", "1")
+    with (copied.folder / "params.yaml").open("a") as file:
+        file.write("# mine, not committed when the sweep begins\n")
+    text = sweep(copied, *words)
+    (copied.folder / "CITATION.cff").write_text("committed since\n")
+    copied.run("git", "commit", "-qm", "Since", "CITATION.cff")
+    (copied.folder / "LICENSE").write_text("edited since\n")
+    text += sweep(copied, *words, "--apply")
+    assert (copied.folder / "CITATION.cff").read_text() == "committed since\n"
+    assert (copied.folder / "LICENSE").read_text() == "edited since\n"
+    assert "# mine" in (copied.folder / "params.yaml").read_text()
     assert copied.parameters()["variants"][VARIANT]["epochs"] == 2
     after = json.loads(scores.read_text())
     assert after["test"]["accuracy"] != before["test"]["accuracy"]
@@ -338,3 +348,17 @@ def test_the_best_is_kept_and_scored_once(project: Project, tmp_path: Path) -> N
     assert values(copied)[1][1] == pytest.approx(after["validation"]["accuracy"], abs=1e-5)
     assert copied.repro(f"evaluate@{VARIANT}") == []
     assert "live" not in copied.run("git", "status", "--short").stdout
+
+    more = [*words[:-1], "2"]
+    sweep(copied, *more, "--apply")  # what the first has left is no loss
+    assert copied.parameters()["variants"][VARIANT]["epochs"] in (2, 3)
+    copied.run("git", "add", "--all")
+    copied.run("git", "commit", "-qm", "The best")
+    assert "on the test set" not in sweep(copied, *more, "--apply"), "also where it is committed"
+    assert (copied.folder / "LICENSE").read_text() == "edited since\n"
+
+    applied = (copied.folder / "params.yaml").read_text()
+    (copied.folder / "params.yaml").write_text(applied.replace("# mine, not", "# edited after it was"))
+    refused = sweep(copied, *words, "--apply", check=False)
+    assert "changed, and in no commit and no experiment; commit or `git stash` first" in refused
+    assert "# edited" in (copied.folder / "params.yaml").read_text()

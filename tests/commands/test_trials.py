@@ -217,7 +217,15 @@ def test_a_request_travels_as_words():
         ({"sampler": "gird"}, "did you mean grid?"),
         *(
             ({"name": name}, f"--name {name!r}: allowed: letters")
-            for name in ("-a", "a..b", "a/b", "a.", "a.lock", "a b")
+            for name in (
+                "-a",
+                "a..b",
+                "a/b",
+                "a.",
+                "a.lock",
+                "a b",
+                "a_long_name_that_ends_in_the_wrong_way_" * 3 + "/",
+            )
         ),
     ],
 )

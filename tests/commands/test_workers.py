@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import resource
 import signal
 import sys
 import threading
@@ -48,6 +49,19 @@ def test_a_command_gets_a_group_of_its_own_no_input_and_what_it_must_end_with(tm
     ended, log = execute(tmp_path, words, cwd=tmp_path / "below")
     assert ended.status == 0
     assert log == f"{tmp_path / 'below'} here {os.getpid()} True ''\n"
+
+
+def test_who_waits_for_a_command_sleeps(tmp_path):
+    waiting = Workers(1, tmp_path)
+    try:
+        words = (waiting.run, "wait", ["true"], str(tmp_path), ENVIRONMENT, tmp_path / "log")
+        waiting.submit({"threads": 1, "memory": 1}, *words).result()
+        before = resource.getrusage(resource.RUSAGE_SELF).ru_nvcsw
+        time.sleep(3)
+        awake = resource.getrusage(resource.RUSAGE_SELF).ru_nvcsw - before
+    finally:
+        waiting.close()
+    assert awake / 3 < 40  # times a second; dask's own settings make it 100 to 200
 
 
 def test_the_most_memory_of_all_commands_is_told_in_mib(tmp_path):

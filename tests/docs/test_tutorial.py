@@ -1,4 +1,4 @@
-"""docs/tutorial.md, command by command, in a small project; `python -m pytest -n0 -s` tells the seconds of each."""
+"""docs/tutorial.md, command by command, in a small project; `make cells`, with `-s` the seconds of each."""
 
 import re
 import subprocess
@@ -52,6 +52,8 @@ def tutorial(copied_from):
     return project
 
 
+@pytest.mark.long
+@pytest.mark.timeout(900)
 def test_every_command(tutorial):
     environment = {**tutorial.environment(), "COLUMNS": "160"}
     said = {}

@@ -1,6 +1,8 @@
-"""What a user's git makes of a clone."""
+"""What a user's git and Python make of a clone."""
 
+import os
 import subprocess
+import sys
 
 from conftest import ROOT
 
@@ -18,3 +20,15 @@ def test_a_clone_has_the_recorded_bytes_also_where_git_is_told_to_change_the_end
     git("commit", "-q", "-m", "All", cwd=tmp_path / "one")
     git("clone", "-q", "-c", "core.autocrlf=true", "one", "two", cwd=tmp_path)
     assert (tmp_path / "two/params.yaml").read_bytes() == (ROOT / "params.yaml").read_bytes()
+
+
+def test_a_stage_is_never_run_by_another_clone_s_code(tmp_path):
+    (tmp_path / "replica").mkdir()
+    (tmp_path / "replica/__init__.py").touch()
+    environment = {**os.environ, "DVC_STAGE": "train@x", "PYTHONSAFEPATH": "1", "PYTHONPATH": str(ROOT)}
+    for folder, status in ((ROOT, 0), (tmp_path, 1)):
+        done = subprocess.run(
+            [sys.executable, "-c", "import replica"], cwd=folder, env=environment, capture_output=True, text=True
+        )
+        assert done.returncode == status, done.stderr
+    assert done.stderr.startswith(f"error: {ROOT / 'replica'}: this stage's code") and done.stderr.count("\n") == 1

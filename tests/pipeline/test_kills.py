@@ -1,6 +1,6 @@
 """Runs killed at random moments end, run once more, in an undisturbed run's bytes; runs at once do not disturb another.
 
-The tests marked `long` do so with real trainings: `make long`; fewer with `KILLS=12 ROUNDS=2 make long`.
+The tests marked `long` do so with real trainings: docs/kills.md has their command.
 """
 
 import os

@@ -8,6 +8,7 @@ from pathlib import Path
 import made_up
 import numpy as np
 import pytest
+import yaml
 from conftest import ROOT
 from made_up import history, put
 from scipy import stats
@@ -269,6 +270,64 @@ def test_one_seed_settles_no_claim_in_words(results, lower, verdict):
     found = claims.judged(claim, results).judgement
     assert found.verdict == verdict
     assert found.statistic.endswith("; one seed of a")
+
+
+def test_one_seed_is_neither_better_nor_worse_unless_it_diverged(results):
+    put(results, "a", test_accuracy=[0.5])
+    put(results, "b", test_accuracy=[0.8, 0.8001, 0.8002])
+    ratio = {"ratio": {"a": "b", "b": "a", "quantity": "test.accuracy", "value": "9"}}
+    claim = {"id": "A1", "document": "A", "line": 1, "section": "", "claim": "Twice.", "test": ratio}
+    assert verdicts.ratio(results, **ratio["ratio"]).verdict == "worse"
+    assert claims.judged(claim, results).judgement.verdict == "undecided"
+    put(results, "c", history_test_accuracy=[math.nan])
+    figure = {
+        "id": "A2",
+        "document": "A",
+        "line": 1,
+        "section": "",
+        "variant": "c",
+        "quantity": "history.test.accuracy",
+    }
+    assert claims.judged({**figure, "value": "0.9"}, results).judgement.verdict == "worse"
+
+
+def test_a_rival_that_diverged_leaves_it_undecided_whatever_the_order(results):
+    put(results, "x", test_accuracy=[math.nan, 0.5])
+    for name, value in (("a", 0.7), ("b", 0.8), ("c", 0.9)):
+        put(results, name, test_accuracy=[value, value + 0.001])
+    for others in (["x", "b"], ["b", "x"]):
+        assert verdicts.highest(results, "c", others, "test.accuracy").verdict == "undecided"
+        assert verdicts.lowest(results, "a", others, "test.accuracy").verdict == "undecided"
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"quantity": "test.acuracy"}, "A1: figure of"),
+        ({"quantity": "history.loss"}, "A1: figure of"),
+        ({"value": 0.0058}, "A1: figure of"),
+        ({"value": "about"}, "A1: figure of"),
+    ],
+)
+def test_a_figure_that_is_declared_wrong_is_told_with_its_claim(results, change, words):
+    put(results, "a", test_accuracy=[0.5, 0.51])
+    claim = {"id": "A1", "document": "A", "line": 1, "section": "", "variant": "a", "quantity": "test.accuracy"}
+    with pytest.raises(UserError, match=words):
+        claims.judged({**claim, "value": "0.5", **change}, results)
+
+
+def test_what_claims_yaml_lacks_is_told(tmp_path):
+    whole = {
+        "documents": {"A": {"variants": []}},
+        "figures": {},
+        "claims": [{"id": "A1", "document": "A", "value": "1", "variant": "a", "quantity": "seconds"}],
+    }
+    for lacking, words in (("claims", "no claims"), ("documents", "no documents"), (None, "A1: no section")):
+        file = tmp_path / "claims.yaml"
+        file.write_text(yaml.safe_dump({key: value for key, value in whole.items() if key != lacking}))
+        with pytest.raises(UserError) as refused:
+            claims.read(file)
+        assert words in str(refused.value)
 
 
 def test_parameters_are_compared_exactly(results):

@@ -1,6 +1,7 @@
 """What the report stages read is what dvc.yaml declares, or `dvc repro` would leave a page that is out of date."""
 
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -39,3 +40,18 @@ def test_nothing_undeclared_changes_a_report(tmp_path, name):
     assert alone.keys() <= among.keys()
     assert [file for file in alone if alone[file] != among[file]] == []
     assert len(alone["report/index.html" if name == "report" else "report/sample.html"]) > 50_000
+
+
+def test_the_quick_start_s_page_leaves_out_a_variant_of_one_s_own(tmp_path):
+    stage = STAGES["sample"]
+    text = (ROOT / "params.yaml").read_text()
+    entry = re.search(r"^  photos10_linear:\n(?:   .*\n)+", text, re.MULTILINE)[0]
+    inputs = [path for path in paths(stage["deps"]) if not path.startswith(("stages", "replica"))]
+    made(tmp_path, stage, inputs)
+    before = (tmp_path / "report/sample.html").read_text()
+    (tmp_path / "params.yaml").write_text(text.replace(entry, entry + entry.replace("photos10_linear", "mine")))
+    for name in ("metrics/details/{}.json", "plots/variants/{}/history.csv", "plots/variants/{}/confusion.csv"):
+        (tmp_path / name.format("mine")).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy2(tmp_path / name.format("photos10_linear"), tmp_path / name.format("mine"))
+    made(tmp_path, stage, [])
+    assert (tmp_path / "report/sample.html").read_text() == before, "the stage would not run again for its scores"

@@ -71,7 +71,7 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
             "digests": {"evaluate@mnist_mlp": {"metrics/details/mnist_mlp.json": md5}},
         }  # fmt: skip
         (folder / f"witnesses/{name}.json").write_text(json.dumps(record))
-    for arguments in ((), ("sample",)):
+    for arguments in ((), ("sample", "mnist_5k_mlp", "photos10_linear")):
         done = report(folder, *arguments)
         assert (done.returncode, done.stderr) == (0, "")
     return folder
@@ -198,7 +198,9 @@ def test_nothing_run_and_words_unknown(tmp_path):
     assert "No variant has been run yet." in (tmp_path / "report/index.html").read_text()
     done = report(tmp_path, "samples")
     assert done.returncode == 1
-    assert done.stderr == "error: stages.report: got 'samples'; allowed: sample, or nothing for everything\n"
+    allowed = "allowed: sample and its variants, or nothing for everything\n"
+    assert done.stderr == f"error: stages.report: got 'samples'; {allowed}"
+    assert report(tmp_path, "sample").stderr == f"error: stages.report: got 'sample'; {allowed}"
 
 
 def test_curves_leave_out_what_is_not_a_number():

@@ -1,18 +1,20 @@
 """params.yaml and datasets.yaml: what is declared, and how a mistake in it is refused."""
 
 import copy
+import re
 import shutil
 import subprocess
 import sys
 
 import pytest
+import yaml
 from conftest import ROOT
 from scipy import stats
 
 from replica.commands import overview
 from replica.common import parameters
 from replica.common.errors import UserError
-from replica.schema import check, entries
+from replica.schema import check, entries, values
 
 # The documents' trainable parameters, counted by hand from their networks.
 PARAMS_TOTAL = {
@@ -177,6 +179,17 @@ MISTAKES = [
         OPTIMIZER, {"SGD": {"learning_rate": {"PiecewiseConstantDecay": {"boundaries": [9], "values": [RATE] * 3}}}},
         ["learning_rate.PiecewiseConstantDecay", "2 are needed, one more than boundaries"],
     ),
+    *(
+        (
+            (*OPTIMIZER, "SGD", "learning_rate"), {"PiecewiseConstantDecay": {"boundaries": steps, "values": rates}},
+            [f"learning_rate.PiecewiseConstantDecay.boundaries: got {steps}; allowed: one step or more, each later"],
+        )
+        for steps, rates in (([9, 3], [RATE] * 3), ([9, 9], [RATE] * 3), ([], [RATE]))
+    ),
+    (("variants", "summary"), {}, ["variants: got 'summary', whose metrics/summary.json another", "convolution"]),
+    (("variants", "convolution"), {}, ["variants: got 'convolution', whose metrics/convolution.json another"]),
+    (("searches", "summary"), {}, ["searches: got 'summary', whose metrics/summary.json another"]),
+    (("searches", "mnist_mlp"), {}, ["searches: got 'mnist_mlp', a variant that writes models/mnist_mlp; allowed: "]),
     (
         OPTIMIZER, {"SGD": {"learning_rate": RATE, "clipnorm": 1.0, "global_clipnorm": 1.0}},
         ["networks.mlp.optimizer.SGD: ", "one of them"],
@@ -244,6 +257,23 @@ ELSEWHERE = [
     ((*SPACE[:2], "seeds"), 3, ["searches.mnist_random_search.seeds: got 3; allowed: 1, "]),
     ((*SPACE[:2], "data", "validation"), "test", ["data.validation: got test; allowed: a share"]),
     ((*SPACE[:2], "data", "validation"), 0, ["data.validation: got 0"]),
+    *(
+        (
+            (*SPACE, key),
+            choices,
+            [f"searches.mnist_random_search.space.{key}: drawn by no search", "epochs, batch_size"],
+        )
+        for key, choices in {
+            **{key: [1, 2] for key in ("data", "network", "layers", "optimizer", "loss", "trials", "draw_seed")},
+            "phases": [0, 1],
+            "seeds": {"distribution": "uniform", "loc": 1, "scale": 3, "round": True},
+        }.items()
+    ),
+    ((*SPACE, "epochs"), [3, 0], ["searches.mnist_random_search.epochs: got 0; should be greater than 0"]),
+    ((*SPACE, "epochs"), {"distribution": "randint", "low": -2, "high": 9}, ["epochs: got -2; should be greater"]),
+    ((*SPACE, "batch_size"), [0, 32], ["searches.mnist_random_search.batch_size: got 0; should be greater than 0"]),
+    ((*SPACE, "batch_size"), [32, -1], ["searches.mnist_random_search.batch_size: got -1; should be greater than 0"]),
+    ((*SPACE, "batch_size"), [2**31], ["batch_size: got 2147483648; should be less than"]),
     ((*TWO, "loss"), None, ["layers.1.Dense: got one output for two classes", "no loss", "MeanSquaredError"]),
     ((*TWO, "loss"), "CategoricalCrossentropy", ["and the loss CategoricalCrossentropy; allowed: "]),
     ((*TWO, "layers", "1", "Dense", "activation"), "softmax", ["activation: softmax, which is never below 0"]),
@@ -269,6 +299,31 @@ def test_a_search_may_draw_what_its_ends_allow(declared):
                 {**units, "round": True} if isinstance(units, dict) else units,
             )
         )
+
+
+def test_a_search_may_draw_epochs_and_batches(declared):
+    for key in ("epochs", "batch_size"):
+        check.check(changed({**declared, "variants": {}}, (*SPACE, key), [1, 32]))
+
+
+def test_a_search_of_all_images_need_not_count_them(declared):
+    path, stated = (*SPACE[:2], "data"), {**declared, "variants": {}}
+    check.check(changed(stated, path, {"dataset": "mnist", "validation": 0.2}))
+    with pytest.raises(UserError, match=r"data\.validation: got 1e-17; allowed: a share, of which a search chooses"):
+        check.check(changed(stated, path, {"dataset": "mnist", "validation": 1e-17}))
+
+
+def test_names_are_taken_that_dvc_yaml_s_other_stages_write():
+    stages = yaml.safe_load((ROOT / "dvc.yaml").read_text(encoding="utf-8"))["stages"].values()
+    outputs = [
+        next(iter(each)) if isinstance(each, dict) else each
+        for stage in stages
+        for kind in ("outs", "metrics", "plots")
+        for each in stage.get("do", stage).get(kind, ())
+    ]
+    templates = [re.escape(each).replace(re.escape("${key}"), "([^/]+)") for each in outputs if "${key}" in each]
+    fixed = [each for each in outputs if "${key}" not in each]
+    assert {found[1] for form in templates for each in fixed if (found := re.fullmatch(form, each))} == {*values.TAKEN}
 
 
 @pytest.mark.parametrize("key", ["data", "network", "epochs", "batch_size", "seeds", "learning_rate", "units"])
@@ -320,6 +375,26 @@ def test_phases_end_in_a_network_each(one):
     check.check(changed(changed(two, LAYERS, odd), (*VARIANT, "phases"), 3))  # 5 layers: the last three end the phases
     with pytest.raises(UserError, match=r"networks\.mlp\.layers: 1 gives \(9,\); mnist needs \(10,\)"):
         check.check(changed(two, (*LAYERS, "1", "Dense", "units"), 9))
+
+
+def test_phases_end_in_the_same_shape(declared):
+    def phased(*ends):
+        stack = [layer for units in ends for layer in ({"units": 8}, {"units": units, "activation": "tanh"})]
+        layers = {str(place): {"Dense": layer} for place, layer in enumerate(stack)}
+        network = {"optimizer": {"SGD": {"learning_rate": 0.1}}, "loss": "MeanSquaredError", "layers": layers}
+        knobs = ("data", "network", "epochs", "batch_size", "seeds")
+        entry = {key: declared["variants"]["spiral"][key] for key in knobs} | {"phases": len(ends)}
+        return {**declared, "networks": {"spiral": network}, "variants": {"spiral": entry}, "searches": {}}
+
+    for ends in ((1, 1), (2, 2), (1, 1, 1)):
+        check.check(phased(*ends))
+    for ends, line in {
+        (1, 2): r"3 gives \(2,\); allowed: \(1,\), as phase 1 ends",
+        (2, 1): r"3 gives \(1,\); allowed: \(2,\), as phase 1 ends",
+        (1, 1, 2): r"5 gives \(2,\); allowed: \(1,\), as phase 1 ends",
+    }.items():
+        with pytest.raises(UserError, match=rf"^networks\.spiral\.layers: {line}$"):
+            check.check(phased(*ends))
 
 
 @pytest.mark.parametrize(

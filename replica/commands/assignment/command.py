@@ -38,9 +38,10 @@ def new(name: str, folder: Path, student: str) -> None:
     Raises
     ------
     UserError
-        Where there is no such assignment, the name is none, or the folder's place is taken.
+        Where there is no such assignment, it is wrong, the name is none, or the folder's place is taken.
     """
     assignment = declaration.deal(*declaration.chapter(name), named(student))
+    declaration.verify(assignment)
     made = starter.write(assignment, folder)
     dealt = ", ".join(f"{key}: {value}" for key, value in assignment.dealt.items())
     print(f"{folder}: {len(made)} files, committed" + (f"; dealt {dealt}" if dealt else ""))
@@ -59,14 +60,14 @@ def hide(name: str, file: Path) -> None:
     Raises
     ------
     UserError
-        Where the file is there already, or its folder is not.
+        Where the assignment is wrong, the file is there already, or its folder is not.
     """
     stem, chapter = declaration.chapter(name)
-    variants = declaration.deal(stem, chapter, "").params["variants"].values()
+    assignment = declaration.deal(stem, chapter, "")
+    declaration.verify(assignment)
     facts = check.datasets({**parameters.declared(), "variants": {}, "searches": {}})
     drawn: dict[str, dict[str, int]] = {}
-    for dataset in dict.fromkeys(entry["data"]["dataset"] for entry in variants):
-        check.require(stem, dataset, facts, "dataset")
+    for dataset in dict.fromkeys(entry["data"]["dataset"] for entry in assignment.params["variants"].values()):
         keys = [key for key in DRAWN if hasattr(facts[dataset], key)]
         drawn |= {dataset: {keys[0]: secrets.randbelow(2**31)}} if keys else {}
     seeds = sorted(10_000 + secrets.randbelow(2**31) for _ in range(HIDDEN_SEEDS))
@@ -98,6 +99,7 @@ def grade(name: str, folders: list[Path], student: str, hidden: Path | None, for
         raise UserError("--student and --format are of one submission: grade them one after the other, or as text")
     stem, chapter = declaration.chapter(name)
     kept = declaration.hidden(hidden, stem) if hidden else None
+    declaration.verify(declaration.deal(stem, chapter, ""), kept.questions if kept else ())
     grades = []
     for folder in folders:
         assignment = declaration.deal(stem, chapter, named(student) or student_of(folder))

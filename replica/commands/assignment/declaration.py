@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -183,6 +184,41 @@ def deal(name: str, found: Chapter, student: str) -> Assignment:
     }
     text = rendered(found.params, dealt, f"{name}: params")
     return Assignment(name, student, found, dealt, text, reader.load(text, f"{name}: params"))
+
+
+def verify(assignment: Assignment, further: Sequence[Question] = ()) -> None:
+    """Refuse parameters that `replica check` would, and questions of a variant or a layer that nobody has.
+
+    Parameters
+    ----------
+    further
+        Questions beside the assignment's own, such as the teacher's.
+
+    Raises
+    ------
+    UserError
+        With a line for each mistake.
+    """
+    params, where = assignment.params, f"{assignment.name}: params"
+    if not isinstance(params, dict):
+        raise UserError(f"{where}: a {type(params).__name__}, where sections were expected")
+    declared = {**params, "datasets": parameters.read("datasets.yaml").get("datasets")}
+    try:
+        check.check(declared)
+    except UserError as error:
+        raise UserError("\n".join(f"{where}: {line}" for line in str(error).splitlines())) from None
+    for question in (*assignment.chapter.questions, *further):
+        place, asked = f"{assignment.name}: {question.id}", question.count
+        for variant in (*question.variants, *((asked.variant,) if asked else ())):
+            added = any(f"variants.{variant}.".startswith(f"{each}.") for each in assignment.chapter.may_change)
+            if not added:
+                check.require(place, variant, params["variants"], "variant")
+        if asked and asked.layer is not None and asked.variant in params["variants"]:
+            layers = parameters.stated(declared, "variants", asked.variant, {})["layers"]
+            network = params["variants"][asked.variant]["network"]
+            free = any(f"networks.{network}.layers.".startswith(f"{each}.") for each in assignment.chapter.may_change)
+            if not (free and asked.layer.isdecimal()):  # one that students may add
+                check.require(f"{place}.layer", asked.layer, layers, "layer")
 
 
 def rendered(text: str, dealt: dict[str, Any], where: str) -> str:

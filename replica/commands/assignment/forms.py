@@ -59,10 +59,13 @@ def gradescope(grade: Grade) -> str:
     if grade.reasons:
         look = {"name": LOOK, "score": 0, "max_score": 0, "output": "\n".join(grade.reasons), "visibility": "hidden"}
         tests.append(look)
+    shown = [result for result in grade.results if not result.hidden]  # whether a hidden case holds is told later
+    points, most = sum(result.points for result in shown), sum(result.most for result in shown)
+    aside = ", hidden cases aside" if len(shown) < len(grade.results) else ""
     content = {
         "score": grade.points,
         "execution_time": round(grade.seconds),
-        "output": "\n".join([f"{grade.assignment}: {grade.points:g} of {grade.most:g} points", *grade.notes]),
+        "output": "\n".join([f"{grade.assignment}: {points:g} of {most:g} points{aside}", *grade.notes]),
         "output_format": "text",
         "stdout_visibility": "hidden",
         "extra_data": {"status": grade.status, "student": grade.student, "reasons": grade.reasons},

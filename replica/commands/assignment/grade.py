@@ -113,6 +113,19 @@ class Grader:
         except (ArithmeticError, ValueError):  # layers that multiply each other's outputs
             raise UserError(f"variants.{variant}: a network too large to count") from None
 
+    def layer(self, variant: str, number: str) -> tuple[str, Layer, Shape]:
+        """A variant's layer by its number, with the shape that goes into it.
+
+        Raises
+        ------
+        UserError
+            What `stack` does, and where it has no layer of that number.
+        """
+        stack = self.stack(variant)
+        places = sorted(parameters.stated(self.declared, "variants", variant, {})["layers"], key=int)
+        check.require(variant, number, places, "layer")
+        return stack[places.index(number)]
+
     def settings(self, variant: str) -> dict[str, Any]:
         """A variant, settled, with portable kernels.
 

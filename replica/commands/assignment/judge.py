@@ -27,6 +27,9 @@ class Grader(Protocol):
     def stack(self, variant: str) -> list[tuple[str, Layer, Shape]]:
         """The layers of a variant, each with the shape that goes into it."""
 
+    def layer(self, variant: str, number: str) -> tuple[str, Layer, Shape]:
+        """A variant's layer by its number, with the shape that goes into it."""
+
     def settings(self, variant: str) -> dict[str, Any]:
         """A variant, settled."""
 
@@ -128,8 +131,8 @@ def counted(asked: Count, answer: Any, grader: Grader) -> Verdict:
     """A number of parameters; the right one is not told."""
     if type(answer) is not int:
         return Verdict(False, f"got {short(answer)}, where a whole number was expected")
-    stack = grader.stack(asked.variant)
-    layers = stack if asked.layer is None else [stack[int(asked.layer)]]
+    number = asked.layer
+    layers = grader.stack(asked.variant) if number is None else [grader.layer(asked.variant, number)]
     right = sum(count for _, layer, shape in layers for _, count in layer.parameters(shape))
     return Verdict(answer == right, f"{answer:,} is {'right' if answer == right else 'another number'}")
 

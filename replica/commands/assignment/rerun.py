@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 
 import replica
-from replica.common import arrays, parameters
+from replica.common import arrays, parameters, processes
 from replica.common.errors import UserError
 from replica.datasets import checks, kinds, processed
 from replica.evaluation import scores
@@ -125,12 +125,10 @@ class Worker:
         said = process.stdout.readline() if ready else ""
         if not said:
             self.stop()
-            why = (
-                f"its training ended with status {process.returncode}"
-                if ready
-                else (f"its training takes longer than {seconds} seconds, and was stopped")
-            )
-            raise UserError(f"{job['title']}: {why}")
+            if ready:
+                raise UserError(f"{job['title']}: its training ended with status {process.returncode}")
+            forget(Path(job["folder"]))
+            raise UserError(f"{job['title']}: its training takes longer than {seconds} seconds, and was stopped")
         if problem := json.loads(said):
             raise UserError(problem)
 
@@ -153,6 +151,12 @@ class Worker:
             self.process.kill()
             self.process.communicate()
             self.process = None
+
+
+def forget(folder: Path) -> None:
+    """Remove what a training that was stopped for its time has left: a second one would go on from there."""
+    with suppress(UserError), processes.sole(folder):  # another grader's, which is training the same
+        shutil.rmtree(folder)
 
 
 train = Worker().train

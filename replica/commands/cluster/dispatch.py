@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 
     from replica.commands.cluster.parcel import Parcel
 
+ALIKE = {"surface": "train@spiral"}  # a stage that computes with another one's kernels
+
 
 class Dispatch:
     """Makes jobs of a repository's stages, and records their results.
@@ -56,9 +58,9 @@ class Dispatch:
             if isinstance(dep, ParamsDependency):
                 continue
             expected[dep.def_path] = str(dep.hash_info.value)
-            if self._made(dep.fs_path):
+            if maker := self._maker(dep.fs_path):
                 inputs[dep.def_path] = str(dep.hash_info.value)
-                self._send(dep)
+                self._send(dep, maker)
         persistent = [out for out in stage.outs if out.persist and out.use_cache and out.hash_info]
         before = {out.def_path: str(out.hash_info.value) for out in persistent}
         item = stage.addressing.partition("@")[2]
@@ -93,25 +95,39 @@ class Dispatch:
             else:
                 raise DvcException(f"{dep}: neither here nor recorded in dvc.lock")
 
-    def _made(self, path: str) -> bool:
-        """Whether stages make what is at a path, below it, or around it: git may not have it."""
-        return any(_within(path, made) or _within(made, path) for made in self.makers)
+    def _maker(self, path: str) -> str:
+        """The stage that makes what is at a path, below it, or around it: git may not have it; else nothing."""
+        found = (out for made, out in self.makers.items() if _within(path, made) or _within(made, path))
+        return next((out.stage.addressing for out in found), "")
 
-    def _send(self, item: Output) -> None:
-        """Bring an input to the remote, unless this machine lacks it: then it is there."""
+    def _send(self, item: Output, maker: str) -> None:
+        """Bring an input to the remote, unless this machine lacks it: then it must be there."""
         if item.exists:
             obj = objects.kept(item)
         elif objects.whole(self.repo, item.hash_info):
             obj = item.hash_info
         else:
+            self._ask(item, maker)
             return
         if obj not in self.there:
             with let_go(self.mutex), self.sending:  # in this order: who waits for the pipe must not hold the mutex
                 objects.push(self.repo, self.parcel.name, [obj])
             self.there.add(obj)
 
+    def _ask(self, item: Output, maker: str) -> None:
+        """See that the remote has an input: else every node would refuse, and none could say what to do."""
+        if item.hash_info in self.there:
+            return
+        with let_go(self.mutex):
+            found = objects.there(self.repo, self.parcel.name, item.hash_info)
+        if not found:
+            raise DvcException(
+                f"{item}: neither here nor on the remote {self.parcel.name}: `replica repro {maker}` makes it"
+            )
+        self.there.add(item.hash_info)
+
     def _native(self, name: str) -> bool:
-        group, _, item = name.partition("@")
+        group, _, item = ALIKE.get(name, name).partition("@")
         if group not in ("train", "search"):
             return False
         with suppress(UserError, KeyError):

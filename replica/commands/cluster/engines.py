@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any
 import dask
 
 from replica.commands.cluster import security
-from replica.commands.repro.workers import LOOPBACK
+from replica.commands.repro.workers import LOOPBACK, QUIET
 from replica.common.errors import UserError
 from replica.schema import check
 
@@ -35,6 +35,7 @@ PATIENT = {
     "distributed.comm.timeouts.tcp": "120s",
     "distributed.comm.timeouts.connect": "60s",
     "distributed.scheduler.worker-ttl": "5 minutes",
+    **QUIET,
 }
 CONNECT = "20s"  # to a scheduler that should be there
 SLOW = 10.0  # seconds without a worker, after which one line says what is waited for
@@ -83,6 +84,7 @@ def started(
     if (cluster == "ssh") != bool(hosts):
         raise UserError("--hosts: names, with commas between; goes with --cluster ssh, and that with it")
     folder.mkdir(parents=True, exist_ok=True)
+    needed("distributed")  # before ours: else its own settings would go with them at the block's end
     with dask.config.set(PATIENT):
         begin: dict[str | None, Any] = {
             None: lambda: _running(str(scheduler), insecure),
@@ -99,11 +101,14 @@ def started(
 def _await(client: Client, name: str, tell: Callable[[str], None]) -> None:
     """Wait for the first worker."""
     began, told = time.monotonic(), False
-    while not client.nthreads():
-        if time.monotonic() - began > SLOW and not told:
-            told = True
-            tell(f"{name}: no worker yet; waiting for the first (Ctrl-C ends it)")
-        time.sleep(0.2)
+    try:
+        while not client.nthreads():
+            if time.monotonic() - began > SLOW and not told:
+                told = True
+                tell(f"{name}: no worker yet; waiting for the first (Ctrl-C ends it)")
+            time.sleep(0.2)
+    except OSError as error:
+        raise UserError(f"{name}: the scheduler ended before a worker came: start it again") from error
 
 
 def resources(threads: int, memory: float) -> dict[str, float]:
@@ -167,8 +172,8 @@ def _ssh(hosts: Sequence[str], jobs: int, folder: Path) -> Iterator[Client]:
     from distributed import Client, LocalCluster
 
     certificate = security.temporary()
-    command = shlex.split(dask.config.get("replica.ssh.command", "ssh -o BatchMode=yes"))
-    python = shlex.split(dask.config.get("replica.ssh.python", sys.executable))
+    command = _words("replica.ssh.command", "ssh -o BatchMode=yes")
+    python = _words("replica.ssh.python", sys.executable)
     started: list[subprocess.Popen[bytes]] = []
     with (
         LocalCluster(
@@ -210,6 +215,15 @@ def _ssh(hosts: Sequence[str], jobs: int, folder: Path) -> Iterator[Client]:
                 process.kill()
 
 
+def _words(setting: str, usual: str) -> list[str]:
+    """A command of dask's configuration."""
+    said = dask.config.get(setting, usual)
+    try:
+        return shlex.split(said)
+    except (ValueError, TypeError, AttributeError) as error:
+        raise UserError(f"{setting}: {said!r}; allowed: a command, such as {usual}") from error
+
+
 def _watch(hosts: Sequence[str], started: list[subprocess.Popen[bytes]], client: Client, folder: Path) -> None:
     """Wait until a worker is there, or every host has failed."""
     while not client.nthreads():
@@ -222,7 +236,11 @@ def _watch(hosts: Sequence[str], started: list[subprocess.Popen[bytes]], client:
 
 def towards(command: Sequence[str], host: str) -> str:
     """This machine's address, as a host sees it that `ssh` knows, by whatever name."""
-    asked = subprocess.run([*command, "-G", host], capture_output=True, text=True, check=False)
+    try:
+        asked = subprocess.run([*command, "-G", host], capture_output=True, text=True, check=False)
+    except OSError as error:
+        said = f"{shlex.join(command)}: {error.strerror}"
+        raise UserError(f"replica.ssh.command: {said}; allowed: a program as OpenSSH's ssh") from error
     names = [line.split(" ", 1)[1] for line in asked.stdout.splitlines() if line.startswith("hostname ")]
     try:
         with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as link:
@@ -243,8 +261,12 @@ def _slurm(jobs: int, folder: Path) -> Iterator[Client]:
             f"--cluster slurm: {' and '.join(lacking)} of a job: in ~/.config/dask/jobqueue.yaml, "
             "under jobqueue: slurm: (docs/cluster.md has an example)"
         )
-    memory = dask.utils.parse_bytes(declared["memory"])
-    amounts = ",".join(f"{key}={value}" for key, value in resources(int(declared["cores"]), memory).items())
+    try:
+        given = resources(int(declared["cores"]), dask.utils.parse_bytes(declared["memory"]))
+    except (ValueError, TypeError) as error:
+        said = f"cores: {declared['cores']}, memory: {declared['memory']}"
+        raise UserError(f"--cluster slurm: in jobqueue.yaml, {said}; allowed: a number, a size as 4GB") from error
+    amounts = ",".join(f"{key}={value}" for key, value in given.items())
     extra = ["--resources", shlex.quote(amounts), "--dashboard-address", LOOPBACK]
     patient = [f"export {variable(name)}={value!r}" for name, value in PATIENT.items()]
     with ExitStack() as ending:

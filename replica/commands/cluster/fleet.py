@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 PATIENCE = 60.0  # seconds in which a worker that may take a job must have come, or the scheduler come back
 MOST = 1000  # jobs at once
+LOOK = 10.0  # seconds between two looks at whether a worker has what a job waits for
 MANY = 3  # workers that ended amid one job: a walltime, more likely than not
 
 
@@ -53,6 +54,8 @@ class Fleet:
         self.most = jobs or MOST
         self.stopping = threading.Event()
         self._jobs, self._seen = 1, 0.0
+        self._offered: dict[str, dict[str, float]] = {}
+        self._looked = 0.0
         self._begun: dict[str, int] = {}
         client.subscribe_topic(self.id, lambda event: self._heard(event[1]))
 
@@ -93,11 +96,11 @@ class Fleet:
         while True:
             allowed = self._allowed(refused)
             key = f"{job.stage}-{next(self.numbers)}-{self.id}"
-            resources = self._within(needs)
+            resources = self._within(needs, allowed)
             options: dict[str, Any] = {"key": key, "workers": allowed, "resources": resources, "pure": False}
             try:
                 future = self.client.submit(node.run, self.id, job.plain(), **options)
-                address, plain = self._outcome(future, allowed)
+                address, plain = self._outcome(future, allowed, resources)
             except LostError as lost:
                 if self.stopping.is_set():
                     return Result(REFUSED, str(lost))
@@ -111,15 +114,39 @@ class Fleet:
                 self.told.add(refused[address])
                 self.tell(f"{job.stage} refused by {refused[address]}")
 
-    def _within(self, needs: dict[str, float]) -> dict[str, float] | None:
+    def _offers(self, allowed: list[str] | None, age: float = 0.0) -> list[dict[str, float]]:
+        """What the workers that may take a job have, as it was so many seconds ago at most."""
+        if time.monotonic() - self._looked > age:
+            try:
+                workers = self.client.scheduler_info(n_workers=-1).get("workers", {})
+            except (OSError, TimeoutError):
+                workers = {}
+            self._offered = {address: worker.get("resources", {}) for address, worker in workers.items()}
+            self._looked = time.monotonic()
+        return [has for address, has in self._offered.items() if allowed is None or address in allowed]
+
+    def _within(self, needs: dict[str, float], allowed: list[str] | None) -> dict[str, float] | None:
         """A stage's needs, but no more than the largest worker has; none where workers don't say what they have."""
+        offers = self._offers(allowed)
+        if not offers or not all(set(needs) <= set(has) for has in offers):
+            return None
+        return {key: min(value, max(has[key] for has in offers)) for key, value in needs.items()}
+
+    def _waits(self, resources: dict[str, float] | None, allowed: list[str] | None) -> bool:
+        """Whether workers are there, but none with what a job asks for: the one that had it has gone."""
+        if not resources:
+            return False
+        for age in (LOOK, 0.0):  # seldom, for all jobs at once; but none is cancelled by what was seen long ago
+            offers = self._offers(allowed, age)
+            if not offers or any(all(has.get(key, 0) >= resources[key] for key in resources) for has in offers):
+                return False
+        return True
+
+    def _runs(self, key: Any) -> bool:
         try:
-            workers = self.client.scheduler_info(n_workers=-1).get("workers", {}).values()
+            return any(key in keys for keys in self.client.processing().values())
         except (OSError, TimeoutError):
-            return None
-        if not workers or not all(set(needs) <= set(worker.get("resources", {})) for worker in workers):
-            return None
-        return {key: min(value, max(worker["resources"][key] for worker in workers)) for key, value in needs.items()}
+            return True
 
     def _allowed(self, refused: dict[str, str]) -> list[str] | None:
         """The workers that have not refused; None: any."""
@@ -132,7 +159,9 @@ class Fleet:
             time.sleep(0.5)
         return allowed
 
-    def _outcome(self, future: Future, allowed: list[str] | None) -> tuple[str, dict[str, Any]]:
+    def _outcome(
+        self, future: Future, allowed: list[str] | None, resources: dict[str, float] | None
+    ) -> tuple[str, dict[str, Any]]:
         """Where a task ran, and what it gave."""
         from distributed import CancelledError, KilledWorker, wait
         from distributed.comm import CommClosedError
@@ -147,6 +176,12 @@ class Fleet:
                 if allowed and not set(allowed) & set(self.workers()):
                     future.cancel()
                     raise LostError("its workers are gone") from None
+                if self.stopping.is_set() and not self._runs(future.key) and not future.done():
+                    future.cancel()
+                    raise LostError("no worker had taken it yet") from None
+                if self._waits(resources, allowed):
+                    future.cancel()
+                    raise LostError("the workers that had what it needs are gone") from None
             except KilledWorker as error:
                 raise DvcException(
                     "the workers that ran it died, one after the other: of too little memory, or too short a walltime?"

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import importlib.metadata
 import re
+import urllib.parse
 from dataclasses import asdict, dataclass, field
+from pathlib import Path
 from typing import Any
 
 from replica.common import kernels
@@ -113,6 +115,11 @@ def versions() -> dict[str, str]:
         except importlib.metadata.PackageNotFoundError:  # of another platform
             continue
     return found
+
+
+def begun(place: Path, stage: str) -> Path:
+    """Beside a clone: says which job of a stage has begun there and not ended, so that it may go on where it was."""
+    return place / f"begun-{urllib.parse.quote(stage, safe='')}"
 
 
 def unfit(job: Job) -> str:

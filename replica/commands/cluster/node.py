@@ -21,7 +21,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from replica.commands.cluster.job import ANSWER, FAILED, REFUSED, REQUEST, Job, Result, unfit
+from replica.commands.cluster.job import ANSWER, FAILED, REFUSED, REQUEST, Job, Result, begun, unfit
 from replica.commands.repro import command
 from replica.commands.repro.display import tail
 from replica.common import processes
@@ -46,9 +46,13 @@ def home(project: str) -> Path:
 
 @contextmanager
 def slot(folder: Path, stage: str) -> Iterator[Path]:
-    """Within the block, a clone's folder that no other job has: one that has begun this stage before, if it is free."""
+    """Within the block, a clone's folder that no other job has: best one where this stage was cut off, or ran."""
     model = Path("clone/models", stage.partition("@")[2] or stage)
-    there = sorted(folder.glob("slot-*"), key=lambda each: (not (each / model).is_dir(), each.name))
+
+    def late(place: Path) -> tuple[bool, bool, str]:
+        return not begun(place, stage).exists(), not (place / model).is_dir(), place.name
+
+    there = sorted(folder.glob("slot-*"), key=late)
     for place in [*there, *(folder / f"slot-{number}" for number in range(len(there), len(there) + 1000))]:
         taken = processes.sole(place, patience=0)
         try:

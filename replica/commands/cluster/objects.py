@@ -71,6 +71,11 @@ def pull(repo: Repo, remote: str, objects: Iterable[HashInfo]) -> None:
         raise TransferError(f"{', '.join(map(str, lacking))}: damaged on the remote")
 
 
+def there(repo: Repo, remote: str, obj: HashInfo) -> bool:
+    """Whether the remote has an object; what a folder holds was sent before its listing."""
+    return repo.cloud.get_remote_odb(remote, "pull").exists(str(obj.value))
+
+
 def _fetch(cache: HashFileDB, odb: HashFileDB, oids: list[str]) -> None:
     """Copy what the cache lacks; what has another MD5 than its name is dropped again."""
     there = set(cache.oids_exist(oids))

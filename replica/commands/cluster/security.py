@@ -95,11 +95,11 @@ def make(folder: Path, settings: dict[str, Any]) -> list[Path]:
     Raises
     ------
     UserError
-        Where the folder has one already.
+        Where the folder has one of these files already.
     """
     place = folder.resolve()
     written = files(temporary(), place, settings)
-    if taken := [folder / name for name in KEPT if (folder / name).exists()]:
+    if taken := [folder / name for name in (*KEPT, CONFIGURATION) if (folder / name).exists()]:
         raise UserError(f"{taken[0]}: there already; whoever uses it goes on with it: take another folder")
     folder.mkdir(parents=True, exist_ok=True)
     folder.chmod(0o700)

@@ -16,8 +16,10 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from dvc.exceptions import ReproductionError
+
 from replica.commands.cluster import objects, travel
-from replica.commands.cluster.job import ANSWER, DONE, REFUSED, REQUEST, Job, Result
+from replica.commands.cluster.job import ANSWER, DONE, REFUSED, REQUEST, Job, Result, begun
 from replica.commands.sweep.trial import status
 from replica.common import processes
 from replica.common.errors import UserError
@@ -105,8 +107,8 @@ def fetched(place: Path, job: Job, value: str, pack: Path) -> None:
         objects.place(repo, str(pack), objects.hashed(value))
 
 
-def carried_out(job: Job, seconds: dict[str, float]) -> Result:
-    """Run the stage in the current folder's clone.
+def carried_out(job: Job, mark: Path, seconds: dict[str, float]) -> Result:
+    """Run the stage in the current folder's clone; `mark` is its file of `begun`.
 
     Raises
     ------
@@ -122,10 +124,6 @@ def carried_out(job: Job, seconds: dict[str, float]) -> Result:
             objects.pull(repo, NAME, map(objects.hashed, job.inputs.values()))
             for path, value in job.inputs.items():
                 objects.place(repo, path, objects.hashed(value))
-            for path, value in job.before.items():
-                with suppress(objects.TransferError):
-                    objects.pull(repo, NAME, [objects.hashed(value)])
-                    objects.place(repo, path, objects.hashed(value))
         stage.save_deps(allow_missing=True)
         found = {dep.def_path: dep.hash_info.value for dep in stage.deps if dep.exists and dep.hash_info}
         if apart := sorted(path for path, value in job.expected.items() if found.get(path) != value):
@@ -134,7 +132,16 @@ def carried_out(job: Job, seconds: dict[str, float]) -> Result:
         memory, name = Memory(repo), key(entry, job)
         before = memory.get(name) if job.remember else None
         if before is not None and recalled(repo, before["entry"]):
+            mark.unlink(missing_ok=True)
             return Result(DONE, **before, remembered=True)
+        if not (mark.exists() and mark.read_text() == name):  # else what lies there is further than what was before
+            mark.unlink(missing_ok=True)
+            with timed(seconds, "pull"):
+                for path, value in job.before.items():
+                    with suppress(objects.TransferError):
+                        objects.pull(repo, NAME, [objects.hashed(value)])
+                        objects.place(repo, path, objects.hashed(value))
+            mark.write_text(name)
         for path in job.beside:
             if not any(Path(path).is_relative_to(out.def_path) for out in stage.outs):
                 Path(path).unlink(missing_ok=True)  # an earlier job's, of other parameters
@@ -147,6 +154,7 @@ def carried_out(job: Job, seconds: dict[str, float]) -> Result:
             found = {"entry": entry, "files": beside(job)}
             if job.remember:
                 memory.put(name, found)
+        mark.unlink(missing_ok=True)
         return Result(DONE, **found)
 
 
@@ -167,7 +175,7 @@ def beside(job: Job) -> dict[str, str]:
 def timed(seconds: dict[str, float], part: str) -> Iterator[None]:
     began = time.monotonic()
     yield
-    seconds[part] = round(time.monotonic() - began, 3)
+    seconds[part] = round(seconds.get(part, 0.0) + time.monotonic() - began, 3)
 
 
 def main() -> None:
@@ -185,13 +193,15 @@ def main() -> None:
                     clone = prepared(place, job)
                 os.chdir(clone)
                 os.environ["PYTHONPATH"] = str(clone)
-                result = carried_out(job, seconds)
-        except (UserError, objects.TransferError) as error:
-            result = Result(REFUSED, " ".join(str(error).split()))
+                result = carried_out(job, begun(place, job.stage), seconds)
+        except ReproductionError:
+            raise
+        except Exception as error:  # the command's failure is its own; a remote, a disk, a plugin are this machine's
+            result = Result(REFUSED, " ".join(str(error).split()) or repr(error))
     except KeyboardInterrupt:
         sys.exit(130)
-    except Exception as error:
-        reason = error.__cause__ or error  # of DVC's "failed to reproduce"
+    except ReproductionError as error:
+        reason = error.__cause__ or error
         print(f"error: {' '.join(str(reason).split()) or repr(reason)}", file=sys.stderr)
         sys.exit(status(error))
     part = place / f"{ANSWER}.part"

@@ -61,8 +61,9 @@ def _trained(repo: Repo, stage: PipelineStage, scheduler: str, certificate: str,
     seeds = parameters.variant(parameters.declared(), variant)["seeds"]
     histories = [f"models/{variant}/seed-{seed}/history.csv" for seed in seeds]
     mutex, stopping = threading.Lock(), threading.Event()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda *_: stopping.set())
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        if signal.getsignal(number) is not signal.SIG_IGN:  # as under nohup
+            signal.signal(number, lambda *_: stopping.set())
     known = security.read(Path(certificate).read_text()) if certificate else None
     with Client(scheduler, security=known) as client, ThreadPoolExecutor(1) as pool:
         fleet = Fleet(client, 1, lambda _, text: print(text, end="", flush=True), print)

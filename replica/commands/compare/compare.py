@@ -11,7 +11,7 @@ from replica.commands.compare import paired
 from replica.commands.compare.revisions import WORKSPACE, Accuracy, Revision, Variant, flat, opened, read
 from replica.common.errors import UserError
 
-SAME, NOT_RUN = "same bytes", "not run"
+SAME, NOT_RUN, NOT_SCORED = "same bytes", "not run", "not scored"
 SOURCES = ("mirrors", "md5", "sha256")  # of a dataset: where it comes from, and what it hashes to
 
 
@@ -86,12 +86,16 @@ def compare(before: str, after: str = WORKSPACE) -> Comparison:
 def compare_variant(old: Variant | None, new: Variant | None) -> Row:
     """Compare one variant; where predictions are compared, the verdict waits for every variant's p value."""
     declared = [each for each in (old, new) if each]
-    row = Row(declared[0].name, old.accuracy if old else None, new.accuracy if new else None)
+    before, after = (each.accuracy if each and each.outdated != "model" else None for each in (old, new))
+    row = Row(declared[0].name, before, after)
     if old and new:
         row.changes.extend(changes(old.settings, new.settings))
-    if not row.before and not row.after:
+    late = "model" in {each.outdated for each in declared}
+    if not row.before and not row.after and not late:
         return replace(row, verdict=NOT_RUN)
     row.notes.extend(note for each in declared for note in stale(each))
+    if late:
+        return replace(row, verdict=NOT_SCORED)
     if not (old and new and row.before and row.after):
         return replace(row, verdict="gone" if row.before else "new")
     if old.data is None or old.data != new.data:
@@ -149,7 +153,8 @@ def verdict(row: Row, difference: float, p: float) -> Row:
 
 def stale(variant: Variant) -> list[str]:
     """Whether a revision has not run what it declares."""
-    lacks = "no scores" if variant.accuracy is None else "settings newer than the scores" if variant.outdated else ""
+    newer = f"{variant.outdated} newer than the scores" if variant.outdated else ""
+    lacks = newer if variant.accuracy else "no scores"
     return [f"{lacks} at {variant.rev}: `dvc repro evaluate@{variant.name}`"] if lacks else []
 
 

@@ -12,7 +12,7 @@ from rich.text import Text
 
 from replica.commands import overview
 from replica.commands.compare.compare import Change, changes, signed
-from replica.commands.compare.revisions import WORKSPACE, Accuracy, Revision, content, opened, read
+from replica.commands.compare.revisions import WORKSPACE, Accuracy, Revision, Variant, content, opened, read
 from replica.commands.compare.tables import NONE, ended, parameter, sentence
 from replica.common.errors import UserError
 from replica.common.files import as_json
@@ -29,7 +29,8 @@ class Result:
     """One variant of one experiment.
 
     `test` is the test accuracy with its 95% interval, `difference` that to the commit's, `validation` the mean accuracy
-    on validation images; None where there is none, as of a sweep's trials, which leave the test images alone.
+    on validation images; None where there is none, as of a sweep's trials, which leave the test images alone, or where
+    scores are older than what they would be of.
     """
 
     experiment: str
@@ -70,31 +71,33 @@ def results(repo: Repo, baseline: Revision, name: str, rev: str) -> list[Result]
     found = []
     for each in read(repo, rev, scored=False).variants.values():
         before = baseline.variants.get(each.name)
-        if before and (before.settings, before.models) == (each.settings, each.models):
+        same = before and (before.settings, before.models) == (each.settings, each.models)
+        if same and each.outdated != "model":
             continue
         if not before and not each.accuracy:
             continue
-        both = (before and before.accuracy, each.accuracy)
+        test = None if each.outdated else each.accuracy
+        both = (before and before.accuracy, test)
         found.append(
             Result(
                 experiment=name,
                 variant=each.name,
-                test=each.accuracy,
+                test=test,
                 difference=both[1][0] - both[0][0] if both[0] and both[1] else None,
-                validation=validation(repo, rev, each.name),
+                validation=validation(repo, rev, each),
                 changes=changes(before.settings, each.settings) if before else [],
             )
         )
     return found
 
 
-def validation(repo: Repo, rev: str, name: str) -> float | None:
+def validation(repo: Repo, rev: str, variant: Variant) -> float | None:
     """The mean accuracy on validation images: the scores', or what a sweep's trial left where there are none."""
     with repo.switch(rev):
-        score = json.loads(content(repo, f"metrics/{name}.json") or "{}")
+        score = json.loads(content(repo, f"metrics/{variant.name}.json") or "{}")
         if score:
-            return (score.get("validation") or {}).get("accuracy")
-        live = json.loads(content(repo, f"live/{name}/metrics.json") or "{}")
+            return None if variant.outdated else (score.get("validation") or {}).get("accuracy")
+        live = json.loads(content(repo, f"live/{variant.name}/metrics.json") or "{}")
     reached = [run["validation"]["accuracy"] for run in live.values() if isinstance(run, dict) and "validation" in run]
     return sum(reached) / len(reached) if reached else None
 

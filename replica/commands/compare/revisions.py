@@ -66,7 +66,7 @@ class Variant:
     right
         Which test images each seed's run has right, bool [n]; none where an older version scored it.
     outdated
-        Whether its settings are newer than its scores.
+        What is newer than its scores, in a word: `settings`, or the `model`; else nothing.
     """
 
     rev: str
@@ -78,7 +78,7 @@ class Variant:
     declared: dict[str, Any]
     models: str | None
     right: dict[int, np.ndarray]
-    outdated: bool
+    outdated: str
 
     @property
     def test_set(self) -> tuple[str | None, str | None]:
@@ -126,7 +126,9 @@ def variant(repo: Repo, rev: str, name: str, declared: dict[str, Any], stages: d
     deps = {dep["path"]: dep.get("md5") for dep in stages.get(f"evaluate@{name}", {}).get("deps", [])}
     folder = next((path for path in deps if path.startswith(DATA)), f"{DATA}{settings.get('dataset')}")
     dataset = folder.removeprefix(DATA)
-    ran = stages.get(f"train@{name}", {}).get("params", {}).get("params.yaml", {})
+    entry = stages.get(f"train@{name}", {})
+    ran = entry.get("params", {}).get("params.yaml", {})
+    scored, models = deps.get(f"models/{name}"), [out.get("md5") for out in entry.get("outs", [])]
     trained: dict[str, Any] = {}
     for key, value in ran.items():
         section, _, of = key.partition(".")
@@ -139,9 +141,13 @@ def variant(repo: Repo, rev: str, name: str, declared: dict[str, Any], stages: d
         dataset=dataset,
         data=deps.get(folder),
         declared=(declared.get("datasets") or {}).get(dataset) or {},
-        models=deps.get(f"models/{name}"),
+        models=scored,
         right=right(repo, rev, name),
-        outdated=bool(ran) and stated(trained, name) != settings,
+        outdated="settings"
+        if ran and stated(trained, name) != settings
+        else "model"
+        if models and scored not in models
+        else "",
     )
 
 

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import csv
-import json
+import io
 from pathlib import Path
 
+from replica.common import files
 from replica.common.errors import UserError
 from replica.report.environment import environment, percent
 
@@ -19,21 +20,37 @@ def values(root: Path = Path()) -> dict[str, tuple[str, str]]:
     Raises
     ------
     UserError
-        Where a file that it reads is missing, or a variant has no score in it.
+        Where a file that it reads is missing or broken, or a variant has no score in it.
     """
-    try:
-        with (root / "plots/claims.csv").open(newline="") as rows:
-            verdicts = [row["verdict"] for row in csv.DictReader(rows)]
-        scores = json.loads((root / "metrics/summary.json").read_text())
-        best = {dataset: scores[name] for dataset, name in BEST.items()}
-    except FileNotFoundError as error:
-        raise UserError(f"{error.filename}: no such file; run `dvc repro report`") from None
-    except KeyError as error:
-        raise UserError(f"metrics/summary.json: no {error}; run `dvc repro` for it") from None
+    verdicts = told(root / "plots/claims.csv")
+    file = root / "metrics/summary.json"
+    scores = files.read_json(file, "dvc repro report")
+    for name in BEST.values():
+        if not isinstance(scores, dict) or name not in scores:
+            raise UserError(f"{file}: no {name!r}; run `dvc repro` for it")
     held = sum(verdict.startswith("reproduced") for verdict in verdicts)
     found = {"claims": ("claims reproduced", f"{held} of {len(verdicts)}")}
-    found |= {BEST[name]: (f"{name} on one CPU thread", percent(score)) for name, score in best.items()}
+    found |= {BEST[name]: (f"{name} on one CPU thread", percent(scores[BEST[name]])) for name in BEST}
     return found
+
+
+def told(file: Path) -> list[str]:
+    """The verdict of each claim; raises as `values` does."""
+    try:
+        text = file.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        raise UserError(f"{file}: no such file; run `dvc repro report`") from None
+    except UnicodeDecodeError:
+        raise UserError(f"{file}: not UTF-8; delete it and run `dvc repro report`") from None
+    rows = csv.DictReader(io.StringIO(text))
+    if "verdict" not in (rows.fieldnames or ()):
+        raise UserError(f"{file}: no column 'verdict'; delete it and run `dvc repro report`")
+    verdicts = []
+    for row in rows:
+        if not row["verdict"]:  # a marker of git's, of a conflict, is a row of one column
+            raise UserError(f"{file}: line {rows.line_num}: no verdict; delete it and run `dvc repro report`")
+        verdicts.append(row["verdict"])
+    return verdicts
 
 
 def write(root: Path = Path()) -> list[Path]:

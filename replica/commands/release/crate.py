@@ -16,7 +16,12 @@ import warnings
 from pathlib import Path
 from typing import Any
 
-from replica.commands.verify.scratch import listed
+from dvc.fs import localfs
+from dvc.ignore import DvcIgnoreFilter
+from dvc_data.hashfile.build import IgnoreInCollectedDirError
+from dvc_data.hashfile.build import build as hashed
+from dvc_data.hashfile.db import HashFileDB
+
 from replica.common import parameters
 from replica.common.errors import UserError
 
@@ -54,7 +59,7 @@ def build(root: Path, kind: Any) -> Any:
     citation = parameters.read(root / "CITATION.cff")
     tracked = set(git(root, "ls-files", "-z").split("\0"))
     stages = lock.get("stages") or {}
-    outs = {out["path"]: out for stage in stages.values() for out in stage["outs"]}
+    outs = {out["path"]: out for stage in stages.values() for out in stage.get("outs", [])}
     refuse_stale(root, stages, outs, tracked)
 
     crate = kind()
@@ -70,11 +75,13 @@ def build(root: Path, kind: Any) -> Any:
     language = crate.add(ComputerLanguage(crate, DVC, dvc))
     workflow = crate.add_workflow(str(root / "dvc.yaml"), "dvc.yaml", main=True, lang=language)
     workflow["name"] = "dvc.yaml"
-    entities: dict[str, Any] = {}
+    entities: dict[str, Any] = {"dvc.yaml": workflow}
 
     def entity(path: str) -> Any:
         if path not in entities:
-            out = outs.get(path)  # inputs that no stage makes are git's: the commit tells their bytes
+            # Inputs that no stage makes are git's, and described as the commit has them. The record may be of older
+            # code or facts: dvc.lock has the MD5 of what a stage ran on, and `dvc status` tells where that is not this.
+            out = outs.get(path)
             about = {"identifier": f"md5:{out['md5']}", "contentSize": str(out["size"])} if out else {}
             whole = {"name": path, **about}
             if path in tracked:
@@ -86,19 +93,23 @@ def build(root: Path, kind: Any) -> Any:
         return entities[path]
 
     for name, stage in stages.items():
-        deps = [each["path"] for each in stage["deps"]]
-        script = next(path for path in deps if path.startswith("stages/"))
+        deps = [each["path"] for each in stage.get("deps", [])]
+        # A stage of one's own may have no script there; what tells its command is then dvc.yaml.
+        script = next((path for path in deps if path.startswith("stages/")), "dvc.yaml")
         action = crate.add_action(
             entity(script),
             identifier=f"#stage-{name}",
             object=[entity(path) for path in deps if path != script],
-            result=[entity(each["path"]) for each in stage["outs"]],
+            result=[entity(each["path"]) for each in stage.get("outs", [])],
             properties={"name": name, "description": stage["cmd"]},
         )
         for file, values in (stage.get("params") or {}).items():
             for key, value in values.items():
                 about = {"@type": "PropertyValue", "name": key, "value": json.dumps(value, ensure_ascii=False)}
-                setting = crate.get(f"#{file}:{key}") or crate.add_jsonld({"@id": f"#{file}:{key}", **about})
+                place = f"#{file}:{key}"
+                setting = crate.get(place) or crate.add_jsonld({"@id": place, **about})
+                if setting["value"] != about["value"]:  # stages that ran before and after an edit of it
+                    setting = crate.add_jsonld({"@id": f"{place}@{name}", **about})
                 action.append_to("object", setting)
     return crate
 
@@ -111,25 +122,37 @@ def refuse_stale(root: Path, stages: dict[str, Any], outs: dict[str, Any], track
     UserError
         With a line for each file or stage that is not so.
     """
-    problems = []
     held = tracked.union(*(map(str, Path(name).parents) for name in tracked))
-    for path, out in outs.items():
-        if path in held and not same(root / path, out["md5"]):
-            problems.append(f"{path}: not the bytes that dvc.lock records; run `dvc repro`")
+    changed = {path for path, out in outs.items() if path in held and not same(root, path, out["md5"])}
+    problems = [f"{path}: not the bytes that dvc.lock records; run `dvc repro`" for path in outs if path in changed]
     for name, stage in stages.items():
-        for each in stage["deps"]:
-            if each["path"] in outs and each["md5"] != outs[each["path"]]["md5"]:
-                problems.append(
-                    f"{name}: made from another {each['path']} than dvc.lock has now; run `dvc repro {name}`"
-                )
+        for each in stage.get("deps", []):
+            path, md5 = each["path"], each.get("md5")
+            if path in outs:
+                if md5 != outs[path]["md5"]:
+                    problems.append(f"{name}: made from another {path} than dvc.lock has now; run `dvc repro {name}`")
+                continue
+            # A folder of other stages' outputs, or what lies in one: dvc.lock has no entry of it, so the files tell.
+            # They can where git holds them all; of models, a clone may have a part.
+            near = {out for out in outs if out.startswith(f"{path}/") or path.startswith(f"{out}/")}
+            if near and near <= held - changed and not same(root, path, md5):
+                problems.append(f"{name}: made from another {path} than lies there now; run `dvc repro {name}`")
     if problems:
         raise UserError("\n".join(problems))
 
 
-def same(place: Path, md5: str) -> bool:
-    if place.is_dir():
-        return listed(place)[2] == md5
-    return place.is_file() and hashlib.md5(place.read_bytes(), usedforsecurity=False).hexdigest() == md5
+def same(root: Path, path: str, md5: str | None) -> bool:
+    """Whether a file or folder has this hash; of a folder, without what .dvcignore leaves out, as dvc.lock has it."""
+    place = root.resolve() / path
+    if not place.is_dir():
+        return place.is_file() and hashlib.md5(place.read_bytes(), usedforsecurity=False).hexdigest() == md5
+    ignored = DvcIgnoreFilter(localfs, str(root.resolve()))
+    nowhere = HashFileDB(localfs, str(root.resolve() / ".dvc/tmp"))  # a dry run writes nothing to it
+    try:
+        _, _, found = hashed(nowhere, str(place), localfs, "md5", ignore=ignored, dry_run=True)
+    except IgnoreInCollectedDirError:  # DVC records no folder that holds a .dvcignore
+        return False
+    return bool(found.hash_info.value == md5)
 
 
 def check(root: Path, kind: Any) -> None:

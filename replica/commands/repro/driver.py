@@ -32,7 +32,7 @@ from replica.commands.repro.display import Display, duration
 from replica.commands.repro.estimates import Estimates
 from replica.commands.repro.lockfile import Lockfiles
 from replica.commands.repro.needs import Needs
-from replica.commands.repro.plan import Longest, Plan, planned
+from replica.commands.repro.plan import Longest, Plan, inputs, planned
 from replica.commands.repro.summary import Outcome, counts, tell, write_timeline
 from replica.commands.repro.workers import Stop, Workers
 from replica.common.errors import UserError
@@ -229,6 +229,7 @@ class Driver:
         if self.stop:
             raise InterruptedStageError
         self.display.started(stage.addressing, log, self.expected[stage.addressing])
+        before = inputs(stage)
         with let_go(self.mutex):
             words = (commands, options["cwd"], options["env"], log)
             ended = self.workers.execute(self.needs.of(stage.addressing), stage.addressing, *words)
@@ -237,6 +238,9 @@ class Driver:
             raise InterruptedStageError
         if ended.status:
             raise StageCmdFailedError(texts[ended.command], ended.status)
+        after = inputs(stage)
+        if changed := [name for name in {**before, **after} if before.get(name) != after.get(name)]:
+            raise DvcException(f"{', '.join(changed[:3])}: changed while it ran; nothing is recorded: run it again")
 
     def _end(self, stage: Stage, outcome: Outcome) -> list[Stage]:
         """Note how a stage ended; return the stages that wait no longer."""

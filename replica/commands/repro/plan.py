@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from difflib import get_close_matches
 from heapq import heappop, heappush
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from dvc.dependency.param import ParamsDependency
 from dvc.exceptions import DvcException
 from dvc.repo import Repo, lock_repo
 from dvc.repo.reproduce import collect_stages, get_active_graph, plan_repro
+from dvc_data.hashfile.tree import Tree
 from networkx import ancestors
 
 from replica.commands.repro.contexts import quiet
@@ -138,3 +140,22 @@ def planned(targets: list[str]) -> Iterator[tuple[Repo, Plan, Stop, Path]]:
         folder = Path(repo.tmp_dir) / "replica"
         (folder / "logs").mkdir(parents=True, exist_ok=True)
         yield repo, plan, stop, folder
+
+
+def inputs(stage: Stage) -> dict[str, Any]:
+    """What a stage depends on, as it is now: hashes by file, but for bytecode, and parameters by file and key."""
+    found: dict[str, Any] = {}
+    for dep in stage.deps:
+        with suppress(DvcException, OSError):  # what is not there, DVC tells by itself
+            if isinstance(dep, ParamsDependency):
+                found |= {f"{dep}:{key}": value for key, value in dep.get_hash().value.items()}
+                continue
+            odb = dep.cache if dep.use_cache else dep.local_cache
+            options = {"ignore": dep.dvcignore, "dry_run": True, "no_progress_bar": True}
+            _, _, made = dep._build(odb, dep.fs_path, dep.fs, dep.hash_name, **options)
+            if isinstance(made, Tree):
+                files = {"/".join((str(dep), *key)): each.value for key, _, each in made if "__pycache__" not in key}
+                found |= files
+            else:
+                found[str(dep)] = made.hash_info.value
+    return found

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from distributed import Client, Future
 
 LOOPBACK = "127.0.0.1:0"  # dask's default is a page on every interface
+# By default dask looks 200 times a second at what its threads do. They wait: the commands are processes.
+QUIET = {"distributed.worker.profile.enabled": False, "distributed.admin.tick.interval": "1s"}
 GRACE = 10.0  # seconds between asking commands to end and killing them
 
 
@@ -63,7 +65,7 @@ class Workers:
         from distributed import Client, LocalCluster
 
         # A driver that Ctrl-Z has held for longer than this would take its own worker for lost, and wait for ever.
-        dask.config.set({"distributed.scheduler.worker-ttl": None})
+        dask.config.set({"distributed.scheduler.worker-ttl": None, **QUIET})
         warnings.filterwarnings("ignore", "Couldn't detect a suitable IP address")  # none is needed
         cluster = LocalCluster(
             n_workers=1,

@@ -17,12 +17,13 @@ from dvc.repo import Repo
 from rich.console import Console
 from rich.table import Table
 
-from replica.commands import overview
+from replica.commands import overview, restorable
 from replica.commands.git import git
 from replica.commands.sweep import overrides, workspace
 from replica.commands.sweep.space import parse
 from replica.commands.sweep.study import SAMPLERS, Study
 from replica.commands.sweep.trials import Trials
+from replica.commands.verify.record import Record
 from replica.common import parameters, reader
 from replica.common.errors import UserError
 from replica.schema import check
@@ -90,7 +91,7 @@ def sweep(
     console = console or Console()
     check.require("--sampler", sampler, SAMPLERS, "sampler")
     name = name or f"{variant}-{sampler}"
-    if not re.fullmatch(r"[A-Za-z0-9_]+([.-]?[A-Za-z0-9_]+)*", name) or name.endswith(".lock"):
+    if not re.fullmatch(r"[A-Za-z0-9_]+([.-][A-Za-z0-9_]+)*", name) or name.endswith(".lock"):
         raise UserError(f"--name {name!r}: allowed: letters, digits and _, with single - or . between")
     for option, number, least in (("--trials", trials, 1), ("--jobs", jobs, 1), ("--seed", seed, 0)):
         if number is not None and number < least:
@@ -126,7 +127,7 @@ def sweep(
         words = f"next: the same command with --apply keeps {best} and scores it on the test set, once"
         console.print(words, highlight=False, soft_wrap=True)
         return 0
-    return keep(best, variant)
+    return keep(best, variant, state, folder / "kept", remote if connect else None)
 
 
 @contextmanager
@@ -199,17 +200,48 @@ def values_of(trial: FrozenTrial) -> dict[str, Any]:
     return json.loads(trial.user_attrs["values"])
 
 
-def keep(name: str, variant: str) -> int:
-    """Put an experiment into the workspace and score its model on the test set; return the exit status."""
+def keep(name: str, variant: str, state: workspace.Snapshot, before: Path, remote: str | None = None) -> int:
+    """Put an experiment into the workspace and score its model on the test set; return the exit status.
+
+    Parameters
+    ----------
+    state
+        What the sweep started from: no loss, and so is what the last `keep` left, whose tree is noted in `before`.
+    remote
+        Of a sweep on nodes, where its models are; the default one if None.
+    """
+    from replica.commands.apply import apply
     from replica.commands.repro import reproduce
 
-    try:
-        with Repo() as repo:
-            repo.experiments.apply(name, targets=[f"train@{variant}"])  # others' models may be in no cache here
-    except DvcException as error:
-        raise UserError(" ".join(str(error).split())) from error
+    root, held = Path.cwd(), [state.tree]
+    if before.exists():
+        held.append(before.read_text())
+    fetch(f"refs/exps/{state.base[:2]}/{state.base[2:]}/{name}", variant, remote)
+    apply(name, state.base, held)
     Path("live", variant, "dvc.yaml").unlink(missing_ok=True)  # the trial's column; from here on the score is
     status = reproduce([f"evaluate@{variant}"], 1)
     if not status:
+        before.write_text(workspace.snapshot(root, restorable.WRITTEN).tree)
         overview.results(parameters.declared(), [variant])
     return status
+
+
+def fetch(rev: str, variant: str, remote: str | None) -> None:
+    """Have a trial's model in DVC's cache, as it is unless a node has trained it; or training would begin again here.
+
+    Raises
+    ------
+    UserError
+        Where it is nowhere to be had.
+    """
+    from replica.commands.cluster import objects
+
+    record = Record(git(Path.cwd(), "show", f"{rev}:dvc.lock"))
+    try:
+        with Repo() as repo:
+            for md5 in record.outs(f"train@{variant}").values():
+                if not objects.whole(repo, objects.hashed(md5)):
+                    objects.pull(repo, remote or "", [objects.hashed(md5)])
+    except DvcException as error:
+        words = " ".join(str(error).split())
+        raise UserError(f"models/{variant}: {rev.rpartition('/')[2]}'s is not in DVC's cache here: {words}") from None

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import ctypes
+import glob
 import hashlib
 import json
 import os
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import tempfile
@@ -14,26 +17,49 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from configobj import ConfigObj
+
 from replica.commands.git import git
 from replica.commands.sweep import workspace
 from replica.commands.verify.record import FETCHED, Record
 from replica.common.errors import UserError
 
+PASSED = (signal.SIGTERM, signal.SIGHUP)
+LIBC = ctypes.CDLL(None)
+PR_SET_PDEATHSIG = 1  # <linux/prctl.h>
+
+
+def _end_with_parent() -> None:
+    """Have Linux send this process SIGTERM when its parent ends, be it killed."""
+    LIBC.prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
+
 
 @contextmanager
 def clone(root: Path) -> Iterator[Path]:
-    """Within the block, HEAD's files in a repository below .dvc/tmp, whose DVC cache is `.dvc/cache` there."""
+    """Within the block, HEAD's files in a repository below .dvc/tmp, whose DVC cache is `.dvc/cache` there.
+
+    What a killed process of this machine has left there goes.
+    """
     place = root / ".dvc/tmp"
     place.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix="verify-", dir=place, ignore_cleanup_errors=True) as folder:
+    ours = f"verify-{socket.gethostname()}-"  # a home may be several machines'
+    for left in place.glob(f"{glob.escape(ours)}*-*/"):
+        try:
+            os.kill(int(left.name.split("-")[-2]), 0)
+        except ProcessLookupError:
+            shutil.rmtree(left, ignore_errors=True)
+        except PermissionError:  # somebody else's
+            continue
+    prefix = f"{ours}{os.getpid()}-"
+    with tempfile.TemporaryDirectory(prefix=prefix, dir=place, ignore_cleanup_errors=True) as folder:
         made = Path(folder, "clone")
         head = git(root, "rev-parse", "HEAD")
         workspace.clone(root, made, workspace.Snapshot(head, f"{head}^{{tree}}"))
         # The project's own remotes and settings stay; its cache, and what a user's configuration says of it, do not.
-        settings = (
-            f"[core]\n    autostage = true\n    analytics = false\n[cache]\n    dir = {made.resolve()}/.dvc/cache\n"
-        )
-        (made / ".dvc/config.local").write_text(settings)
+        settings = ConfigObj({"core": {"autostage": "true", "analytics": "false"}})
+        settings["cache"] = {"dir": f"{made.resolve()}/.dvc/cache"}
+        settings.filename = str(made / ".dvc/config.local")  # quoted: a path may hold a # or a comma
+        settings.write()
         yield made
 
 
@@ -90,8 +116,15 @@ def reproduce(folder: Path, names: list[str], jobs: int | None) -> None:
     command = [sys.executable, "-m", "replica", "repro", *names, *(["--jobs", str(jobs)] if jobs else [])]
     kept = {key: value for key, value in os.environ.items() if not key.startswith("DVC_")}
     environment = {**kept, "PYTHONPATH": str(folder), "DVC_SITE_CACHE_DIR": str(folder.parent / "site")}
-    process = subprocess.Popen(command, cwd=folder, env=environment, stdin=subprocess.DEVNULL, stdout=sys.stderr)
-    before = signal.signal(signal.SIGTERM, lambda *_: process.terminate())
+    process = subprocess.Popen(
+        command,
+        cwd=folder,
+        env=environment,
+        stdin=subprocess.DEVNULL,
+        stdout=sys.stderr,
+        preexec_fn=_end_with_parent if sys.platform == "linux" else None,
+    )
+    before = {each: signal.signal(each, lambda number, _: process.send_signal(number)) for each in PASSED}
     try:
         while process.poll() is None:
             try:
@@ -99,7 +132,8 @@ def reproduce(folder: Path, names: list[str], jobs: int | None) -> None:
             except KeyboardInterrupt:  # the terminal has sent it to the driver as well, which ends its stages
                 continue
     finally:
-        signal.signal(signal.SIGTERM, before)
+        for number, handler in before.items():
+            signal.signal(number, handler)
     if process.returncode >= 128:
         raise SystemExit(process.returncode)
     if process.returncode:
