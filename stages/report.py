@@ -1,4 +1,4 @@
-"""Claims judged, figures, cards and the page: `python -m stages.report`; `… sample VARIANT …`: the quick start's."""
+"""Claims judged, figures, model cards and the page: `python -m stages.report`; `… sample`: the quick start's page."""
 
 from pathlib import Path
 
@@ -9,10 +9,9 @@ from replica.report.results import Results
 from replica.report.verdicts import figure_of
 
 
-def main(part: str = "all", *names: str) -> None:
-    if part not in ("all", "sample") or (part == "sample") != bool(names):
-        got = " ".join([part, *names])
-        raise UserError(f"stages.report: got {got!r}; allowed: sample and its variants, or nothing for everything")
+def main(part: str = "all") -> None:
+    if part not in ("all", "sample"):
+        raise UserError(f"stages.report: got {part!r}; allowed: sample, or nothing for everything")
     sample = part == "sample"
     declared = parameters.declared()
     reported = claims.read()
@@ -23,7 +22,9 @@ def main(part: str = "all", *names: str) -> None:
     shown = [cards.card(name, described, results, judged) for name in results.variants]
     drawn: dict[Path, str] = {}
     if sample:
-        shown = [card for card in shown if card.name in names]
+        # Those that the stage depends on: another's figures it would not run again for.
+        inputs = parameters.read("dvc.yaml")["stages"]["sample"]["deps"]
+        shown = [card for card in shown if f"metrics/details/{card.name}.json" in inputs]
     else:
         stated = {
             claim["variant"]: figure_of(claim["value"])[0]

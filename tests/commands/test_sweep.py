@@ -361,4 +361,7 @@ def test_the_best_is_kept_and_scored_once(project: Project, tmp_path: Path) -> N
     (copied.folder / "params.yaml").write_text(applied.replace("# mine, not", "# edited after it was"))
     refused = sweep(copied, *words, "--apply", check=False)
     assert "changed, and in no commit and no experiment; commit or `git stash` first" in refused
+    (copied.folder / ".dvc/tmp/sweeps/s/kept").write_text("0" * 40)  # as git leaves it after weeks
+    refused = sweep(copied, *words, "--apply", check=False)
+    assert "starts from commit" in refused and "fatal" not in refused
     assert "# edited" in (copied.folder / "params.yaml").read_text()

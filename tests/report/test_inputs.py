@@ -20,7 +20,7 @@ def paths(entries: list) -> list[str]:
 
 def made(folder: Path, stage: dict, inputs: list[str]) -> dict[str, bytes]:
     """What a stage's command leaves in a folder that holds these inputs of the project."""
-    for name in inputs:
+    for name in ("dvc.yaml", *inputs):
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         (shutil.copytree if (ROOT / name).is_dir() else shutil.copy2)(ROOT / name, folder / name)
     words = stage["cmd"].split()[1:]

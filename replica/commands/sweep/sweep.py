@@ -6,7 +6,7 @@ import json
 import os
 import re
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -214,8 +214,8 @@ def keep(name: str, variant: str, state: workspace.Snapshot, before: Path, remot
     from replica.commands.repro import reproduce
 
     root, held = Path.cwd(), [state.tree]
-    if before.exists():
-        held.append(before.read_text())
+    with suppress(FileNotFoundError, UserError):  # git drops a tree of two weeks ago that no commit has
+        held.append(git(root, "rev-parse", "--verify", f"{before.read_text()}^{{tree}}"))
     fetch(f"refs/exps/{state.base[:2]}/{state.base[2:]}/{name}", variant, remote)
     apply(name, state.base, held)
     Path("live", variant, "dvc.yaml").unlink(missing_ok=True)  # the trial's column; from here on the score is

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import ctypes
-import glob
 import hashlib
 import json
 import os
+import re
 import shutil
 import signal
 import socket
@@ -43,9 +43,12 @@ def clone(root: Path) -> Iterator[Path]:
     place = root / ".dvc/tmp"
     place.mkdir(parents=True, exist_ok=True)
     ours = f"verify-{socket.gethostname()}-"  # a home may be several machines'
-    for left in place.glob(f"{glob.escape(ours)}*-*/"):
+    for left in place.glob("verify-*/"):
+        made_by = re.fullmatch(r"(\d+)-\w+", left.name.removeprefix(ours))
+        if not made_by:
+            continue
         try:
-            os.kill(int(left.name.split("-")[-2]), 0)
+            os.kill(int(made_by[1]), 0)
         except ProcessLookupError:
             shutil.rmtree(left, ignore_errors=True)
         except PermissionError:  # somebody else's
