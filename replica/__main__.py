@@ -444,7 +444,9 @@ def release() -> None:
     """
     from replica.commands.release import badges, crate
 
-    for file in [*badges.write(), crate.write()]:
+    badges.values()  # what is refused is so before any file is written
+    described = crate.write()
+    for file in [*badges.write(), described]:
         print(file)
 
 
