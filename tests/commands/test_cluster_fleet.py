@@ -99,6 +99,24 @@ def test_a_scheduler_that_ends_amid_the_wait_is_one_line(tmp_path: Path, monkeyp
             pass
 
 
+def test_a_host_from_which_no_worker_comes_is_told_as_waited_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(engines, "SLOW", 1.0)
+    ssh = tmp_path / "ssh"  # lets one in, says nothing for some seconds, and is gone
+    ssh.write_text("#!/bin/sh\ncase $1 in -G) echo hostname 127.0.0.1;; *) sleep 3; echo cut off >&2;; esac\n")
+    ssh.chmod(0o755)
+    told: list[str] = []
+    started = engines.started("ssh", None, 1, ["127.0.0.1", "localhost"], False, tmp_path / "logs", told.append)
+    with (
+        dask.config.set({"replica.ssh.command": str(ssh)}),
+        pytest.raises(UserError, match=r"^--hosts 127\.0\.0\.1: cut off$"),
+        started,
+    ):
+        pass
+    assert told == ["--hosts 127.0.0.1,localhost: no worker yet; waiting for the first (Ctrl-C ends it)"]
+
+
 def refused(folder: Path, cluster: str, settings: dict[str, Any]) -> str:
     hosts = ["127.0.0.1"] if cluster == "ssh" else []
     with (
