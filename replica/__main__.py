@@ -194,7 +194,7 @@ def dataset(
     test_share: Annotated[float | None, typer.Option(help="Of each class, where the data come unsplit; 0.2.")] = None,
     seed: Annotated[int | None, typer.Option(min=0, help="Of the split and the order; 0.")] = None,
     names: Annotated[str | None, typer.Option(help="A file's own, such as x=images,y=labels.")] = None,
-    classes: Annotated[str | None, typer.Option(help="Of labels 0, 1, …, such as cat,dog.")] = None,
+    classes: Annotated[str | None, typer.Option(help="Of a file's labels 0, 1, …, such as cat,dog.")] = None,
 ) -> None:
     """Declare data of your own in datasets.yaml: looks at them, and adds the whole entry.
 
@@ -444,7 +444,9 @@ def release() -> None:
     """
     from replica.commands.release import badges, crate
 
-    for file in [*badges.write(), crate.write()]:
+    badges.values()  # what is refused is so before any file is written
+    described = crate.write()
+    for file in [*badges.write(), described]:
         print(file)
 
 

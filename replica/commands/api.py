@@ -92,7 +92,7 @@ def load(name: str, seed: int = 0) -> Trained:
     Raises
     ------
     UserError
-        Outside a clone, for an unknown name, and where the variant or that seed has not been trained.
+        Outside a clone, for an unknown name, and where the variant or that seed has not been trained, or lacks a file.
 
     Examples
     --------
@@ -106,10 +106,12 @@ def load(name: str, seed: int = 0) -> Trained:
     check.require("replica.load", name, declared["variants"], "variant")
     folder = clone / "models" / name
     run = folder / f"seed-{seed}"
-    if not (run / "model.weights.h5").exists():
+    if not run.is_dir():
         seeds = sorted(int(each.name.removeprefix("seed-")) for each in folder.glob("seed-*"))
         there = f"no run of seed {seed!r}; there are {', '.join(map(str, seeds))}" if seeds else "not trained yet"
         raise UserError(f"{name}: {there}; `dvc repro train@{name}` trains what is declared")
+    for file in ("model.weights.h5", "architecture.json"):
+        whole(run / file)
     settings = files.read_json(folder / "settings.json", f"dvc repro train@{name}")
     data = arrays.load(settings["dataset"], clone / "data/processed")
     parts = arrays.parts(data, settings)
@@ -138,8 +140,23 @@ def load(name: str, seed: int = 0) -> Trained:
 
 def accuracy(folder: Path, seeds: list[int], y: np.ndarray) -> float:
     """The mean over the seeds of the test accuracy that the stored probabilities have, as metrics have it."""
-    found = [np.mean(np.load(folder / f"seed-{seed}/test.npy").argmax(axis=1) == y) for seed in seeds]
+    stored = [np.load(whole(folder / f"seed-{seed}/test.npy")) for seed in seeds]
+    found = [np.mean(each.argmax(axis=1) == y) for each in stored]
     return float(files.as_json(float(np.mean(found))))
+
+
+def whole(file: Path) -> Path:
+    """A file of a run's; the run that lacks it must go, as a training keeps it by its fingerprint.
+
+    Raises
+    ------
+    UserError
+        Where it is missing.
+    """
+    if not file.exists():
+        run = file.parent
+        raise UserError(f"{file}: no such file; delete {run} and run `dvc repro train@{run.parent.name}`")
+    return file
 
 
 def compiled(run: Path, settings: dict[str, Any]) -> Any:

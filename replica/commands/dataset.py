@@ -54,12 +54,15 @@ def settings(
     shape: str | None, test_share: float | None, seed: int | None, names: str | None, classes: str | None
 ) -> dict[str, Any]:
     """What the command line says, as datasets.yaml has it; None stays None."""
+    named = [each.strip() for each in classes.split(",")] if classes is not None else None
+    if named and not all(named):
+        raise UserError(f"replica dataset: --classes: got {classes!r}; allowed: a name a class, such as cat,dog")
     return {
-        "shape": sides(shape) if shape else None,
+        "shape": sides(shape) if shape is not None else None,
         "test_share": test_share,
         "seed": seed,
-        "names": pairs(names) if names else None,
-        "classes": [each.strip() for each in classes.split(",")] if classes else None,
+        "names": pairs(names) if names is not None else None,
+        "classes": named,
     }
 
 
@@ -109,6 +112,9 @@ def declare(name: str, path: str, update: bool, kind: str | None, settings: dict
         raise UserError(f"replica dataset: {path}: no such file or folder")
     if place.is_relative_to(Path.cwd()):
         place = place.relative_to(Path.cwd())
+    for key in ("names", "classes"):
+        if kind == "images" and settings.get(key) is not None:
+            raise UserError(f"replica dataset: --{key}: for an .npz file; a class of pictures has its folder's name")
     kept = {key: before[key] for key in KEPT[kind] if key in before}
     if kept.get("classes") == numbers(len(kept.get("classes", []))):
         del kept["classes"]  # no names of anyone's

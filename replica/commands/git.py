@@ -26,6 +26,7 @@ def git(folder: Path, *words: str, **environment: str) -> str:
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,
+        errors="surrogateescape",  # what is no text is refused by who reads it
         check=False,
     )
     if done.returncode:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import difflib
 import os
 import re
 from collections.abc import Iterator
@@ -16,7 +15,7 @@ from dvc.repo import Repo
 from dvc_render.base import Renderer
 from scmrepo.exceptions import SCMError
 
-from replica.common.errors import UserError
+from replica.common.errors import UserError, listed, nearest
 
 VEGA_LITE = "6.4"
 EMBED = "window.vegaEmbed = vegaEmbed;"
@@ -66,7 +65,8 @@ def render(targets: list[str], revs: list[str], suffix: str, folder: Path) -> It
         with Repo() as repo:
             found = renderers(repo, targets, revs or ["workspace"])
             if not any(each.datapoints for each in found):
-                raise UserError(nothing(targets, [each.name for each in renderers(repo, [], ["workspace"])]))
+                known = {each.name for each in renderers(repo, [], list({"workspace", *revs}))}
+                raise UserError(f"dvc plots: {nothing(targets, revs, sorted(known))}")
     except (DvcException, SCMError) as error:
         raise UserError(f"dvc plots: {error}") from None
     for renderer in found:
@@ -86,14 +86,15 @@ def renderers(repo: Repo, targets: list[str], revs: list[str]) -> list[Renderer]
     return [each.renderer for each in found]
 
 
-def nothing(targets: list[str], known: list[str]) -> str:
+def nothing(targets: list[str], revs: list[str], known: list[str]) -> str:
     """Why nothing was drawn, in a line."""
-    if not targets:
-        return "dvc plots: there is nothing to draw yet; run `dvc repro`"
-    near = [match for target in targets for match in difflib.get_close_matches(target, known, 1)]
-    return f"dvc plots: got {', '.join(targets)}, no plot of that name; " + (
-        f"did you mean {', '.join(near)}?" if near else "`dvc plots show --json` names all"
-    )
+    for target in targets:
+        if not any(f"{name}/".startswith(f"{target.rstrip('/')}/") for name in known):
+            return f"got {target!r}, no plot of that name; {nearest(target, known)}allowed: {listed(target, known)}"
+    what = f"{', '.join(targets)}: no data" if targets else "there is nothing to draw"
+    if revs:
+        return f"{what} in {', '.join(revs)}; allowed: a --rev whose commit has it, or none, for the working folder"
+    return f"{what} yet; run `dvc repro`"
 
 
 def drawn(spec: dict, suffix: str) -> bytes:

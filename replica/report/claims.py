@@ -11,10 +11,10 @@ from pathlib import Path
 from typing import Any
 
 from replica.common import files
-from replica.common.errors import UserError
+from replica.common.errors import UserError, listed, nearest
 from replica.common.parameters import read as read_yaml
 from replica.report.environment import environment, short
-from replica.report.results import NotRunError, Results, is_share
+from replica.report.results import QUANTITIES, NotRunError, Results, is_share
 from replica.report.verdicts import VERDICTS, Judgement
 from replica.report.words import TESTS
 
@@ -67,7 +67,7 @@ def read(file: Path = Path("claims.yaml")) -> dict[str, Any]:
     Raises
     ------
     UserError
-        Where the file is missing, a claim has neither value nor test, or its test is not one of the known ones.
+        Where the file is missing, a claim has neither value nor test, or its test or quantity is not one of the known.
     """
     declared = read_yaml(file)
     if lacking := [key for key in ("documents", "claims") if key not in declared]:
@@ -85,6 +85,13 @@ def read(file: Path = Path("claims.yaml")) -> dict[str, Any]:
             signature(TESTS[name]).bind(None, **arguments)
         except TypeError as error:
             raise UserError(f"{where}: {name}: {error}") from None
+        for quantity in quantities_of(claim, arguments):
+            of = str(quantity).partition(".")[0]
+            free = of == "best" or variants_of(arguments) == ["convolution"]
+            if quantity not in QUANTITIES and not free:
+                names = [each for each in QUANTITIES if each.partition(".")[0] == of] or QUANTITIES
+                allowed = f"{nearest(quantity, names)}allowed: {listed(quantity, names)}"
+                raise UserError(f"{where}: no quantity {quantity!r}; {allowed}")
         if lacking := [key for key in ("id", "section") if key not in claim]:
             raise UserError(f"{where}: no {lacking[0]}")
     return declared
@@ -168,6 +175,13 @@ def variants_of(arguments: dict[str, Any]) -> list[str]:
     """Every variant a test names."""
     names = [arguments[key] for key in ("variant", "a", "b") if key in arguments]
     return names + [name for key in ("others", "variants") for name in arguments.get(key, [])]
+
+
+def quantities_of(claim: dict[str, Any], arguments: dict[str, Any]) -> list[str]:
+    """Every quantity that a claim names, in its test and in what explains it; of a pair, both."""
+    named = [arguments[key] for key in ("quantity", "also", "choose") if key in arguments]
+    named += [other["quantity"] for other in claim.get("explained_by", []) if "quantity" in other]
+    return [part for each in named for part in (each if isinstance(each, list) else [each])]
 
 
 def unit(quantity: str | Sequence[str]) -> str:

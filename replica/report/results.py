@@ -19,6 +19,14 @@ from replica.schema.layers import walk
 IMAGES = {"training": "train"}  # what a history calls the training images, and what scores do
 Quantity = str | Sequence[str]
 STOCHASTIC = ("history", "plateau", "crossing", "train", "validation", "test")
+HISTORY, METRICS = ("training", "validation", "test"), ("accuracy", "loss")
+QUANTITIES = (  # and paths into a search's `best`, and into metrics/convolution.json
+    *(f"{of}.{data}.{metric}" for of in ("history", "plateau") for data in HISTORY for metric in METRICS),
+    *(f"crossing.{data}.{metric}" for data in HISTORY[1:] for metric in METRICS),
+    *(f"{data}.{score}" for data in ("train", "validation", "test") for score in (*METRICS, "macro_f1")),
+    *(f"test.{score}" for score in ("accuracy_low", "accuracy_high", "accuracy_std", "gain")),
+    *("dummy.accuracy", "mcnemar_p", "seconds", "layers", "params_total", "seeds", "trials"),
+)
 WINDOW = 10  # epochs, at most, whose spread over the seeds tells that of the last
 SETTLED = 0.1  # of a curve's whole way: what is left of it when it has come to its plateau
 Curves = dict[tuple[str, str], dict[int, dict[int, float]]]  # (metric, data) to seed to epoch to value

@@ -5,16 +5,69 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable
-from pathlib import Path
-from typing import Any
+from pathlib import Path, PurePosixPath
+from typing import Annotated, Any, Literal, get_args
 
+from pydantic import AfterValidator, ConfigDict, Field
+
+from replica.common.arguments import Arguments
 from replica.common.errors import UserError
 from replica.report.environment import cell
 
 FOLDER = "witnesses"
-SAME = "the same bytes"
+Outcome = Literal["the same bytes", "other bytes, the same results", "other results"]
+SAME, ALIKE, OTHER = get_args(Outcome)
 ORDER = ("emulated", "name", "family", "model")
 COLUMNS = ("CPU", "", "AVX2", "AVX-512", "C library", "TensorFlow", "verified", "outcome")
+
+
+def shown(text: str) -> str:
+    """Refuse what a terminal would obey or hide."""
+    if not text.isprintable():
+        raise ValueError("not printable")
+    return text
+
+
+def below(path: str) -> str:
+    """Refuse a path that leads out of the clone."""
+    if ".." in PurePosixPath(path).parts:
+        raise ValueError("leads out")
+    return path
+
+
+Word = Annotated[str, Field(max_length=300), AfterValidator(shown)]
+Inside = Annotated[Word, AfterValidator(below)]
+Number = Annotated[int, Field(ge=0, lt=2**31)]
+
+
+class Part(Arguments):
+    """Part of a record, which anyone may have written; a later version may say more."""
+
+    model_config = ConfigDict(extra="ignore")
+
+
+class Cpu(Part):
+    name: Word
+    family: Number
+    model: Number
+    flags: list[Word]
+    emulated: bool
+
+
+class Machine(Part):
+    cpu: Cpu
+    libc: Word
+    os: Word
+    python: Word
+    libraries: dict[Word, Word]
+
+
+class Witness(Part):
+    machine: Machine
+    commit: Annotated[str, Field(pattern="^[0-9a-f]{40,64}$")]
+    targets: list[Word]
+    outcome: Outcome
+    digests: dict[Word, dict[Inside, Word]]
 
 
 def named(cpu: dict[str, Any]) -> str:
@@ -24,21 +77,21 @@ def named(cpu: dict[str, Any]) -> str:
 
 def read(root: Path) -> list[dict[str, Any]]:
     """The records as they lie in the workspace, by file name; raises what `parsed` does."""
-    return [parsed(file.read_text(), str(file)) for file in sorted(Path(root, FOLDER).glob("*.json"))]
+    return [parsed(file.read_bytes(), str(file)) for file in sorted(Path(root, FOLDER).glob("*.json"))]
 
 
-def parsed(text: str, file: str) -> dict[str, Any]:
+def parsed(text: str | bytes, file: str) -> dict[str, Any]:
     """One record.
 
     Raises
     ------
     UserError
-        Where the text is none.
+        Where the text is none, or holds what no machine says.
     """
     try:
-        found = json.loads(text)
-        assert {"machine", "commit", "targets", "digests", "outcome"} <= found.keys()
-    except (ValueError, AssertionError, AttributeError):
+        found: dict[str, Any] = json.loads(text)
+        Witness.model_validate(found)
+    except (ValueError, RecursionError):
         raise UserError(f"{file}: not a record of `replica verify --record`; delete it") from None
     return found
 

@@ -14,7 +14,7 @@ from replica.common.parameters import entry_of, trial, variant
 from replica.common.parameters import stated as stated_as
 from replica.datasets.declaration import Dataset
 from replica.schema import values
-from replica.schema.entries import DISTRIBUTIONS, Entry, Network, Search, Training, Variant
+from replica.schema.entries import DISTRIBUTIONS, Entry, Network, Search, Training, Variant, drawing
 from replica.schema.knobs import references, sources
 from replica.schema.layers import LAYERS, REGULARIZERS, Layer, Shape
 from replica.schema.optimizers import LOSSES, OPTIMIZERS, SCHEDULES
@@ -100,10 +100,11 @@ def check_search(parameters: dict[str, Any], name: str, declared: Mapping[str, A
             raise UserError(f"{where}.space.{key}: drawn by no search, as all trials share it; allowed: {knobs}")
     space = {key: likely(choices, f"{where}.space.{key}") for key, choices in own.space.items()}
     drawn = {key: choices[0] for key, choices in space.items()}
-    for one_trial in [drawn, *({**drawn, key: value} for key, choices in space.items() for value in choices[1:])]:
-        check_entry(parameters, "searches", name, one_trial, declared)
+    check_entry(parameters, "searches", name, drawn, declared)
     for key, choices in space.items():
         for value in choices:
+            with drawing(own.space[key]):
+                check_entry(parameters, "searches", name, {**drawn, key: value}, declared)
             if isinstance(value, bool) or not isinstance(value, int | float):
                 raise UserError(
                     f"{where}.space.{key}: got {value!r}; allowed: numbers; `replica sweep` draws others, too"

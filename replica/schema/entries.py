@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Annotated, Any, Literal
 
 from pydantic import ConfigDict, Field, model_validator
 
 from replica.common.arguments import Arguments
+from replica.common.errors import UserError
 from replica.schema.layers import Positive
+
+FURTHEST = math.sqrt(2 * 104 * math.log(2))  # standard deviations, beyond which NumPy's polar method draws nothing
 
 
 class Training(Arguments):
@@ -89,8 +94,8 @@ class Distribution(Arguments):
         raise NotImplementedError
 
     def ends(self) -> list[float]:
-        """The least and the greatest draw, before they are rounded; none where there is no end."""
-        return []
+        """The least and the greatest draw, before they are rounded."""
+        raise NotImplementedError
 
     def likely(self) -> list[float]:
         """A likely draw and the ends: enough to check that trials' layers fit."""
@@ -113,6 +118,9 @@ class Normal(Distribution):
 
     def middle(self) -> float:
         return self.loc
+
+    def ends(self) -> list[float]:
+        return [self.loc - FURTHEST * self.scale, self.loc + FURTHEST * self.scale]
 
 
 class Uniform(Normal):
@@ -167,6 +175,18 @@ DISTRIBUTIONS: dict[str, type[Distribution]] = {
     "randint": RandInt,
     "uniform": Uniform,
 }
+
+
+@contextmanager
+def drawing(choices: Any) -> Iterator[None]:
+    """Within the block a draw is tried; one that a normal makes seldom, but may make, is refused with what to write."""
+    try:
+        yield
+    except UserError as error:
+        if isinstance(choices, dict) and choices["distribution"] == "norm":
+            remedy = "allowed: randint, uniform, loguniform, or a smaller scale"
+            raise UserError(f"{error}; norm draws up to 12 scale from loc; {remedy}") from None
+        raise
 
 
 class Search(Arguments):

@@ -115,6 +115,31 @@ def test_what_is_not_there_is_told_in_a_line(arguments, message, clone):
     assert "\n" not in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    ("lost", "line"),
+    [
+        ("models/digits/seed-0/test.npy", "delete {0}/models/digits/seed-0 and run `dvc repro train@digits`"),
+        ("models/digits/seed-0/model.weights.h5", "delete {0}/models/digits/seed-0 and run `dvc repro train@digits`"),
+        ("models/digits/seed-0/architecture.json", "delete {0}/models/digits/seed-0 and run `dvc repro train@digits`"),
+        ("models/digits/seed-0/history.csv", "delete {0}/models/digits/seed-0 and run `dvc repro`"),
+        ("models/digits/settings.json", "run `dvc repro train@digits`"),
+        ("data/processed/mnist_5k/x_test.npy", "run `dvc repro preprocess@mnist_5k`"),
+    ],
+)
+def test_a_file_that_is_lost_is_told_with_what_makes_it(clone, tmp_path, lost, line):
+    scores = clone / "metrics/digits.json"
+    scores.parent.mkdir()
+    scores.write_text(json.dumps({"test": {"accuracy": 0.5}}))
+    (clone / lost).rename(tmp_path / "kept")
+    try:
+        with pytest.raises(UserError) as caught:
+            replica.load("digits")
+    finally:
+        (tmp_path / "kept").rename(clone / lost)
+        shutil.rmtree(scores.parent)
+    assert str(caught.value) == f"{clone / lost}: no such file; {line.format(clone)}"
+
+
 def test_outside_a_clone_it_says_where_to_go(tmp_path):
     with contextlib.chdir(tmp_path):
         for call in (lambda: replica.load("digits"), replica.variants, replica.claims):

@@ -99,23 +99,52 @@ def test_a_scheduler_that_ends_amid_the_wait_is_one_line(tmp_path: Path, monkeyp
             pass
 
 
-@pytest.mark.parametrize(
-    ("cluster", "settings", "said"),
-    [
-        ("ssh", {"replica.ssh.command": "no-such-ssh -v"}, "replica.ssh.command: no-such-ssh -v: No such file"),
-        ("ssh", {"replica.ssh.command": "ssh '"}, 'replica.ssh.command: "ssh \'"; allowed: a command'),
-        ("slurm", {"jobqueue.slurm": {"cores": 1, "memory": "4 gigs"}}, "memory: 4 gigs; allowed: a number, a size"),
-        ("slurm", {"jobqueue.slurm": {"cores": "two", "memory": "4GB"}}, "cores: two, memory: 4GB; allowed: a number"),
-    ],
-)
-def test_a_setting_of_dask_s_that_can_t_be_is_one_line(
-    tmp_path: Path, cluster: str, settings: dict[str, Any], said: str
+def test_a_host_from_which_no_worker_comes_is_told_as_waited_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(engines, "SLOW", 1.0)
+    ssh = tmp_path / "ssh"  # lets one in, says nothing for some seconds, and is gone
+    ssh.write_text("#!/bin/sh\ncase $1 in -G) echo hostname 127.0.0.1;; *) sleep 3; echo cut off >&2;; esac\n")
+    ssh.chmod(0o755)
+    told: list[str] = []
+    started = engines.started("ssh", None, 1, ["127.0.0.1", "localhost"], False, tmp_path / "logs", told.append)
+    with (
+        dask.config.set({"replica.ssh.command": str(ssh)}),
+        pytest.raises(UserError, match=r"^--hosts 127\.0\.0\.1: cut off$"),
+        started,
+    ):
+        pass
+    assert told == ["--hosts 127.0.0.1,localhost: no worker yet; waiting for the first (Ctrl-C ends it)"]
+
+
+def refused(folder: Path, cluster: str, settings: dict[str, Any]) -> str:
     hosts = ["127.0.0.1"] if cluster == "ssh" else []
     with (
         dask.config.set(settings),
         pytest.raises(UserError) as raised,
-        engines.started(cluster, None, 1, hosts, False, tmp_path, print),
+        engines.started(cluster, None, 1, hosts, False, folder, print),
     ):
         pass
-    assert said in str(raised.value) and "\n" not in str(raised.value)
+    return str(raised.value)
+
+
+@pytest.mark.parametrize(
+    ("command", "said"),
+    [("no-such-ssh -v", "no-such-ssh -v: No such file"), ("ssh '", '"ssh \'"; allowed: a command')],
+)
+def test_a_command_of_ssh_that_can_t_be_is_one_line(tmp_path: Path, command: str, said: str) -> None:
+    line = refused(tmp_path, "ssh", {"replica.ssh.command": command})
+    assert f"replica.ssh.command: {said}" in line and "\n" not in line
+
+
+@pytest.mark.machines  # dask_jobqueue comes by `make cluster`, not by `make setup`
+@pytest.mark.parametrize(
+    ("job", "said"),
+    [
+        ({"cores": 1, "memory": "4 gigs"}, "memory: 4 gigs; allowed: a number, a size"),
+        ({"cores": "two", "memory": "4GB"}, "cores: two, memory: 4GB; allowed: a number"),
+    ],
+)
+def test_a_job_of_slurm_that_can_t_be_is_one_line(tmp_path: Path, job: dict[str, Any], said: str) -> None:
+    line = refused(tmp_path, "slurm", {"jobqueue.slurm": job})
+    assert said in line and "\n" not in line

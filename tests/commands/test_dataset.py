@@ -544,6 +544,8 @@ def test_the_first_entry_of_a_file(text, place):
         ("flowers", {"kind": "image"}, "replica dataset: --kind: got 'image', no kind of that name; did you mean"),
         ("flowers", {"kind": "arrays"}, "replica dataset: own/flowers: no file, as arrays are in"),
         ("flowers", {"path": "own/flower"}, "replica dataset: own/flower: no such file or folder"),
+        ("flowers", {"classes": ["a", "b", "c"]}, "replica dataset: --classes: for an .npz file; a class of"),
+        ("flowers", {"names": {"x": "x"}}, "replica dataset: --names: for an .npz file; a class of"),
         ("flowers", {"test_share": 0.0}, "datasets.flowers.test_share: got 0.0; should be greater than 0"),
         ("flowers", {"test_share": 1.5}, "datasets.flowers.test_share: got 1.5; should be less than 1"),
         ("flowers", {"test_share": float("nan")}, "datasets.flowers.test_share: got nan; should be"),
@@ -577,6 +579,9 @@ def test_the_command_line_s_words():
     for shape in ("32", "32,32", "32,32,2", "0,32,3", "a,b,c", "32,32,3,"):
         with pytest.raises(UserError, match=r"--shape: got '.*'; allowed: height,width,channels"):
             dataset.settings(shape, None, None, None, None)
+    for classes in ("a,,b", "a,b,", " ,a", ""):
+        with pytest.raises(UserError, match=f"--classes: got '{classes}'; allowed: a name a class, such as cat,dog"):
+            dataset.settings(None, None, None, None, classes)
     with pytest.raises(UserError, match="--names: got 'X', no array of that name"):
         dataset.settings(None, None, None, "X=a", None)
 

@@ -179,6 +179,25 @@ def test_mistakes_are_one_line(plotted, arguments, line):
     assert "Traceback" not in done.stdout
 
 
+def test_a_plot_without_data_is_told_what_makes_it(plotted, tmp_path):
+    clone = Project(tmp_path / "clone")
+    plotted.run("git", "clone", "-q", str(plotted.folder), str(clone.folder))
+    file = f"{FOLDER}/history.csv"
+    (clone.folder / file).write_text("epoch,value\n")
+    assert replica(clone, file, check=False).stdout == f"error: dvc plots: {file}: no data yet; run `dvc repro`\n"
+    clone.run("git", "rm", "-rqf", FOLDER)
+    clone.run("git", "-c", "user.name=Test", "-c", "user.email=test@example.org", "commit", "-qm", "Without results")
+    for arguments, line in (
+        ([], "there is nothing to draw yet; run `dvc repro`"),
+        ([FOLDER], f"{FOLDER}: no data yet; run `dvc repro`"),
+        ([file, "--rev", "HEAD"], f"{file}: no data in HEAD; allowed: a --rev whose commit has it, or none, "),
+        (["histories"], "got 'histories', no plot of that name; allowed: plots/variants/tiny/confusion.csv, "),
+    ):
+        done = replica(clone, *arguments, check=False)
+        assert f"error: dvc plots: {line}" in done.stdout, done.stdout
+        assert done.returncode == 1
+
+
 def test_a_folder_that_is_no_repository_is_one_line(tmp_path):
     for arguments in ([], ["--offline"]):
         done = replica(Project(tmp_path), *arguments, check=False)

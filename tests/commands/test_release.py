@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import importlib.util
 import json
+import os
 import re
 import shutil
 import subprocess
@@ -121,6 +122,34 @@ def test_a_result_edited_by_hand_is_refused_and_what_was_there_stays(edited, out
     assert (released / crate.NAME).read_bytes() == before
 
 
+@pytest.mark.parametrize(
+    ("lost", "refused"),
+    [
+        ("convolution.yaml", "convolution.yaml: no such file, but dvc.lock has it; run `git restore convolution.yaml`"),
+        ("metrics/mnist_5k_mlp.json", "metrics/mnist_5k_mlp.json: not the bytes that dvc.lock records"),
+        ("plots/claims.csv", "plots/claims.csv: no such file; run `dvc repro report`"),
+    ],
+)
+def test_a_release_that_is_refused_writes_nothing(lost, refused, released, tmp_path):
+    written = [released / "badges/claims.svg", released / crate.NAME]
+    kept = [file.read_text() for file in written]
+    (released / lost).rename(tmp_path / "lost")
+    try:
+        for file in written:
+            file.write_text("of the last release")
+        command = [sys.executable, "-P", "-m", "replica", "release"]  # this code, not the clone's
+        environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+        done = subprocess.run(command, cwd=released, env=environment, capture_output=True, text=True, check=False)
+        assert (done.returncode, done.stdout) == (1, ""), done.stderr
+        assert done.stderr.startswith(f"error: {refused}")
+        assert {file.read_text() for file in written} == {"of the last release"}
+        assert not list(released.glob("*.part"))
+    finally:
+        (tmp_path / "lost").rename(released / lost)
+        for file, text in zip(written, kept, strict=True):
+            file.write_text(text)
+
+
 def test_a_score_of_another_model_than_the_lock_s_is_refused(released):
     with edited_lock(released) as stages:
         stages["train@mnist_5k_mlp"]["outs"][0]["md5"] = "0" * 32 + ".dir"
@@ -221,7 +250,7 @@ def test_metadata_that_names_what_is_not_there_is_told(released):
     try:
         file.write_text(kept.replace('"#data/raw/mnist_5k"', '"#nowhere"', 1))
         with pytest.raises(UserError, match=r"no entity '#data/raw/mnist_5k'; run `replica release`"):
-            crate.check(released, ROCrate)
+            crate.check(file, ROCrate)
     finally:
         file.write_text(kept)
 

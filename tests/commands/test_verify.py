@@ -245,6 +245,61 @@ def test_the_matrix_says_real_or_emulated_and_what_is_out_of_date():
     assert witnesses.listings([witness()]) == {"3.dir": {"seed-0/test.npy": "8"}}
 
 
+def altered(path: str, value: object) -> bytes:
+    """A witness with another value at a dotted path."""
+    whole = place = json.loads(json.dumps(witness()))
+    *path, last = path.split(".")
+    for key in path:
+        place = place[key]
+    place[last] = value
+    return json.dumps(whole).encode()
+
+
+HOSTILE = [
+    b"", b"{}", b"[]", b"3", b"\xff", b"[" * 100_000, b"{" + b'"a": {' * 100_000,
+    *(
+        altered(path, value)
+        for path, values in {
+            "machine": (3, None), "machine.cpu": ([], 3), "machine.cpu.flags": ("avx2", [["avx2"]]),
+            "machine.cpu.name": ({}, "\x1b[31mred", "a\nb", "x" * 301), "machine.cpu.family": ("6", -1, 10**40),
+            "machine.cpu.emulated": ("no",), "machine.libc": (2, "\u202e"),
+            "machine.libraries": (["numpy"], {"tensorflow": {}}), "commit": (1, "<script>"), "targets": ("x", [3]),
+            "outcome": ([], "send money"),
+            "digests": ([], {"x": []}, {"x": {"models/x": 3}}, {"x": {"metrics/details/../../../dev/zero": "4"}}),
+        }.items()
+        for value in values
+    ),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("content", HOSTILE)
+def test_what_is_no_record_is_a_line_with_the_file_s_name(tmp_path, content):
+    (tmp_path / "witnesses").mkdir()
+    file = tmp_path / "witnesses/hostile.json"
+    file.write_bytes(content)
+    with pytest.raises(UserError) as refused:
+        records.read(tmp_path)
+    assert str(refused.value) == f"{file}: not a record of `replica verify --record`; delete it"
+
+
+def test_nor_is_it_one_where_it_is_committed(tmp_path):
+    project = Project(tmp_path)
+    project.begin()
+    (tmp_path / "witnesses").mkdir()
+    for content in (b"\xff", altered("machine.cpu", 3)):
+        (tmp_path / "witnesses/hostile.json").write_bytes(content)
+        project.commit("Hostile")
+        with pytest.raises(UserError, match=r"^witnesses/hostile\.json: not a record of `replica verify --record`"):
+            witnesses.committed(tmp_path)
+
+
+def test_a_later_version_s_record_may_say_more(tmp_path):
+    (tmp_path / "witnesses").mkdir()
+    (tmp_path / "witnesses/new.json").write_bytes(altered("machine.cpu.cores", 8))
+    (found,) = records.read(tmp_path)
+    assert found["machine"]["cpu"]["cores"] == 8
+
+
 def test_a_cpu_without_avx2_or_x86_64_is_told_first(project, monkeypatch, capsys):
     from replica.commands.verify import command
 

@@ -6,8 +6,10 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import contextmanager
 from pathlib import Path
 
+import psutil
 import pytest
 from conftest import Project
 
@@ -49,6 +51,22 @@ def clone(source, folder):
     return made
 
 
+@contextmanager
+def begun(project, *command):
+    """A command under way, which is ended with what it has started, however the test ends."""
+    running = subprocess.Popen(
+        command, cwd=project.folder, env=project.environment(),
+        stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+    )  # fmt: skip
+    try:
+        yield running
+    finally:
+        if running.poll() is None:
+            for process in [*psutil.Process(running.pid).children(recursive=True), psutil.Process(running.pid)]:
+                process.kill()
+            running.wait()
+
+
 @pytest.fixture(scope="module")
 def answers(project, tmp_path_factory):
     """What is answered in each state, one after the other."""
@@ -58,19 +76,15 @@ def answers(project, tmp_path_factory):
     copy.run("dvc", "checkout", "-q")
     run = ("dvc", "exp", "run", "evaluate@photos10_linear", "-S")
 
-    command = [*run, "variants.photos10_linear.epochs=100000"]
-    running = subprocess.Popen(
-        command, cwd=copy.folder, env=copy.environment(), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
-    )
-    began = time.monotonic()
-    while not (copy.folder / "live/photos10_linear/dvc.yaml").exists():
-        assert time.monotonic() - began < 60 and running.poll() is None
-        time.sleep(0.05)
-    step = json.loads((copy.folder / ".dvc/tmp/exps/run/DVCLIVE_STEP_COMPLETED").read_text())
-    os.kill(step["pid"], signal.SIGSTOP)  # alive, and no faster than the questions
-    told["mid-run"] = ask(copy)
-    os.kill(step["pid"], signal.SIGKILL)
-    output, _ = running.communicate(timeout=60)
+    with begun(copy, *run, "variants.photos10_linear.epochs=100000") as running:
+        while not (copy.folder / "live/photos10_linear/dvc.yaml").exists():
+            assert running.poll() is None
+            time.sleep(0.05)
+        step = json.loads((copy.folder / ".dvc/tmp/exps/run/DVCLIVE_STEP_COMPLETED").read_text())
+        os.kill(step["pid"], signal.SIGSTOP)  # alive, and no faster than the questions
+        told["mid-run"] = ask(copy)
+        os.kill(step["pid"], signal.SIGKILL)
+        output, _ = running.communicate(timeout=60)
     assert running.returncode != 0, output
     told["failed"] = ask(copy)
 

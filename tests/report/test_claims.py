@@ -16,10 +16,28 @@ from scipy import stats
 from replica.common import files, parameters
 from replica.common.errors import UserError
 from replica.report import claims, verdicts
-from replica.report.results import NotRunError, Results
+from replica.report.results import QUANTITIES, NotRunError, Results
 
 DECLARED = claims.read(ROOT / "claims.yaml")
 PARAMETERS = parameters.declared(ROOT)
+
+
+def test_the_quantities_allowed_are_those_that_the_stages_leave():
+    def paths(value, before=""):
+        return [
+            path
+            for key, inner in value.items()
+            for path in (paths(inner, f"{before}{key}.") if isinstance(inner, dict) else [f"{before}{key}"])
+        ]
+
+    scored = {
+        path for name in (*PARAMETERS["variants"], *PARAMETERS["searches"])
+        for path in paths(json.loads((ROOT / f"metrics/{name}.json").read_text()))
+    }  # fmt: skip
+    assert {path for path in scored if not path.startswith("best.")} <= set(QUANTITIES)
+    assert {path for path in QUANTITIES if path.split(".")[0] not in {"history", "plateau", "crossing"}} - scored == {
+        "validation.macro_f1", "seconds", "layers",
+    }  # fmt: skip
 
 
 def test_claims_name_what_there_is():
@@ -398,6 +416,30 @@ def test_equal(results):
             "X: no document 'Z'; there are ['A']",
         ),
         ("{id: X, document: A, section: s, claim: c, test: {less: {a: b}}}", "X: less: missing a required argument"),
+        (
+            "{id: X, document: A, section: s, value: '1', variant: a, quantity: history.training.los}",
+            "X: no quantity 'history.training.los'; did you mean history.training.loss? "
+            "allowed: history.training.accuracy, history.training.loss, history.validation.accuracy, ",
+        ),
+        (
+            "{id: X, document: A, section: s, claim: c, "
+            "test: {positive: {variant: a, quantity: [test.loss, tset.loss]}}}",
+            "X: no quantity 'tset.loss'; did you mean test.loss? allowed: test.loss, ",
+        ),
+        (
+            "{id: X, document: A, section: s, claim: c, test: "
+            "{reaches: {variant: a, quantity: test.loss, below: '1', choose: history.loss}}}",
+            "X: no quantity 'history.loss'; ",
+        ),
+        (
+            "{id: X, document: A, section: s, value: '1', variant: a, quantity: test.loss, also: test}",
+            "X: no quantity 'test'; did you mean test.loss? allowed: test.accuracy, ",
+        ),
+        (
+            "{id: X, document: A, section: s, value: '1', variant: a, quantity: test.loss, "
+            "explained_by: [{variant: b, quantity: test.lost}]}",
+            "X: no quantity 'test.lost'; did you mean test.loss? ",
+        ),
     ],
 )
 def test_a_claim_that_cannot_be_judged_is_one_line(tmp_path, line, message):

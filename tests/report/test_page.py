@@ -66,7 +66,10 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
     ):
         cpu = {"name": f"{name} CPU", "flags": ["avx2", "fma"], "emulated": emulated, "family": 6, "model": 60}
         record = {
-            "machine": {"cpu": cpu, "libc": "glibc 2.36", "libraries": {"tensorflow": "2.21.0"}},
+            "machine": {
+                "cpu": cpu, "libc": "glibc 2.36", "os": "Linux 6", "python": "3.11.7",
+                "libraries": {"tensorflow": "2.21.0"},
+            },
             "commit": "1" * 40, "targets": ["mnist_mlp"], "outcome": "the same bytes",
             "digests": {"evaluate@mnist_mlp": {"metrics/details/mnist_mlp.json": md5}},
         }  # fmt: skip

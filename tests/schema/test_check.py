@@ -252,6 +252,22 @@ ELSEWHERE = [
     ((*SPACE, "dropout"), {"distribution": "uniform", "loc": 0, "scale": 1.9}, ["dropout: got 1.8", "less than 1"]),
     ((*SPACE, "learning_rate"), {"distribution": "loguniform", "a": 1, "b": 1}, ["learning_rate: got ", "a is to be"]),
     ((*SPACE, "learning_rate"), {"distribution": "norm", "loc": 400, "power_of_ten": True}, ["too large to be any"]),
+    *(
+        (
+            (*SPACE, key),
+            {"distribution": "norm", "loc": 30, "scale": 3, "round": True},
+            [
+                f"searches.mnist_random_search.{key}: got -6; should be greater than 0; norm draws up",
+                "allowed: randint",
+            ],
+        )
+        for key in ("units", "epochs", "batch_size")
+    ),
+    (
+        (*SPACE, "dropout"),
+        {"distribution": "norm", "loc": 0.3, "scale": 0.1},
+        ["dropout: got -0.9", "allowed: randint"],
+    ),
     ((*SPACE, "units"), [32, "many"], ["searches.mnist_random_search.units: got 'many'"]),
     (SPACE, {"units": [1, 2], "dropout": [0.1, 0.2], "learning_rate": [1, 2]}, ["trials: 10, and the space has 8"]),
     ((*SPACE[:2], "seeds"), 3, ["searches.mnist_random_search.seeds: got 3; allowed: 1, "]),
@@ -291,7 +307,7 @@ def test_a_mistake_in_a_search_or_a_network_of_one_output_is_one_line(declared, 
 
 
 def test_a_search_may_draw_what_its_ends_allow(declared):
-    for units in ([32, 64], {"distribution": "randint", "low": 1, "high": 2}, {"distribution": "norm", "loc": 9}):
+    for units in ([32, 64], {"distribution": "randint", "low": 1, "high": 2}, {"distribution": "norm", "loc": 13}):
         check.check(
             changed(
                 {**declared, "variants": {}},

@@ -89,7 +89,7 @@ def started(
         begin: dict[str | None, Any] = {
             None: lambda: _running(str(scheduler), insecure),
             "local": lambda: _local(jobs or 1, folder),
-            "ssh": lambda: _ssh(hosts, jobs or 1, folder),
+            "ssh": lambda: _ssh(hosts, jobs or 1, folder, tell),
             "slurm": lambda: _slurm(jobs or 1, folder),
             "kubernetes": lambda: _kubernetes(jobs or 1, tell),
         }
@@ -98,11 +98,12 @@ def started(
             yield client
 
 
-def _await(client: Client, name: str, tell: Callable[[str], None]) -> None:
-    """Wait for the first worker."""
+def _await(client: Client, name: str, tell: Callable[[str], None], look: Callable[[], None] = lambda: None) -> None:
+    """Wait for the first worker; `look` raises where none can come."""
     began, told = time.monotonic(), False
     try:
         while not client.nthreads():
+            look()
             if time.monotonic() - began > SLOW and not told:
                 told = True
                 tell(f"{name}: no worker yet; waiting for the first (Ctrl-C ends it)")
@@ -163,7 +164,7 @@ def _local(jobs: int, folder: Path) -> Iterator[Client]:
 
 
 @contextmanager
-def _ssh(hosts: Sequence[str], jobs: int, folder: Path) -> Iterator[Client]:
+def _ssh(hosts: Sequence[str], jobs: int, folder: Path, tell: Callable[[str], None]) -> Iterator[Client]:
     """A scheduler here, and on each host `replica worker`, by the user's own `ssh`.
 
     dask's SSHCluster would put the certificate's key on the hosts' command lines, for everyone there to read; here it
@@ -202,7 +203,7 @@ def _ssh(hosts: Sequence[str], jobs: int, folder: Path) -> Iterator[Client]:
                     assert process.stdin
                     process.stdin.write(security.written(certificate).encode())
                     process.stdin.flush()  # and stays open: the worker ends when it closes
-            _watch(hosts, started, client, folder)
+            _await(client, f"--hosts {','.join(hosts)}", tell, lambda: _watch(hosts, started, folder))
             yield client
         finally:
             for process in started:
@@ -224,14 +225,12 @@ def _words(setting: str, usual: str) -> list[str]:
         raise UserError(f"{setting}: {said!r}; allowed: a command, such as {usual}") from error
 
 
-def _watch(hosts: Sequence[str], started: list[subprocess.Popen[bytes]], client: Client, folder: Path) -> None:
-    """Wait until a worker is there, or every host has failed."""
-    while not client.nthreads():
-        if all(process.poll() is not None for process in started):
-            host = hosts[0]
-            said = (folder / f"ssh-{host.rpartition('@')[2]}.log").read_text(errors="replace").strip().splitlines()
-            raise UserError(f"--hosts {host}: {said[-1] if said else 'ssh ended'}")
-        time.sleep(0.2)
+def _watch(hosts: Sequence[str], started: list[subprocess.Popen[bytes]], folder: Path) -> None:
+    """See that not every host has failed."""
+    if all(process.poll() is not None for process in started):
+        host = hosts[0]
+        said = (folder / f"ssh-{host.rpartition('@')[2]}.log").read_text(errors="replace").strip().splitlines()
+        raise UserError(f"--hosts {host}: {said[-1] if said else 'ssh ended'}")
 
 
 def towards(command: Sequence[str], host: str) -> str:

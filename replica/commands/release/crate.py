@@ -31,7 +31,7 @@ DVC = "https://dvc.org"
 
 
 def write(root: Path = Path()) -> Path:
-    """Write ro-crate-metadata.json, and read it back by the library.
+    """Write ro-crate-metadata.json, once the library has read it back; refused, the last one stays.
 
     Raises
     ------
@@ -45,10 +45,12 @@ def write(root: Path = Path()) -> Path:
     made = build(root, ROCrate)
     # Beside, then renamed: a kill leaves the last one whole.
     part = root / f"{NAME}.part"
-    part.write_text(json.dumps(made.metadata.generate(), indent=2, sort_keys=True, ensure_ascii=False) + "\n")
-    part.replace(root / NAME)
-    check(root, ROCrate)
-    return root / NAME
+    try:
+        part.write_text(json.dumps(made.metadata.generate(), indent=2, sort_keys=True, ensure_ascii=False) + "\n")
+        check(part, ROCrate)
+        return part.replace(root / NAME)
+    finally:
+        part.unlink(missing_ok=True)
 
 
 def build(root: Path, kind: Any) -> Any:
@@ -155,8 +157,8 @@ def same(root: Path, path: str, md5: str | None) -> bool:
     return bool(found.hash_info.value == md5)
 
 
-def check(root: Path, kind: Any) -> None:
-    """Read the metadata by the library: every reference has its entity, and every file and folder is there.
+def check(file: Path, kind: Any) -> None:
+    """Read metadata by the library: every reference has its entity, and every file and folder lies beside.
 
     Raises
     ------
@@ -165,7 +167,7 @@ def check(root: Path, kind: Any) -> None:
     """
     with warnings.catch_warnings():
         warnings.simplefilter("error")  # the library only warns of what is missing
-        crate = kind(root)
+        crate = kind(file)
     known = {entity.id for entity in crate.get_entities()}
     problems = []
     for entity in crate.get_entities():
@@ -174,8 +176,8 @@ def check(root: Path, kind: Any) -> None:
                 if isinstance(each, dict) and not re.match("https?://", each["@id"]) and each["@id"] not in known:
                     problems.append(f"{NAME}: {entity.id}: {key}: no entity {each['@id']!r}; run `replica release`")
     for entity in crate.data_entities:
-        if not (root / entity.id).exists():
-            problems.append(f"{entity.id}: no such file, but {NAME} describes it; run `dvc checkout`")
+        if not (file.parent / entity.id).exists():
+            problems.append(f"{entity.id}: no such file, but dvc.lock has it; run `git restore {entity.id}`")
     if problems:
         raise UserError("\n".join(problems))
 

@@ -13,9 +13,8 @@ from replica.commands.verify.record import Record
 from replica.common import kernels
 from replica.common.errors import UserError
 from replica.report import witnesses as records
-from replica.report.witnesses import SAME
+from replica.report.witnesses import ALIKE, OTHER, SAME
 
-ALIKE, OTHER = "other bytes, the same results", "other results"
 STATUS = {SAME: 0, ALIKE: 3, OTHER: 1}
 SAMPLE = "sample"
 GONE = "if dvc.yaml has no such stage any more, take it out of dvc.lock; else run `dvc repro` and commit dvc.lock"
