@@ -1,6 +1,6 @@
 # The words the README uses. `make` alone lists them.
 .DEFAULT_GOAL := help
-.PHONY: help setup sample repro notebook test figures emulated law long machines cluster cells lint lock
+.PHONY: help setup sample repro notebook test slow figures emulated law long machines cluster cells lint lock
 PYTHON ?= python3
 BIN := .venv/bin
 # DVC starts the stages as `python -m …`: the environment's own comes first.
@@ -64,6 +64,9 @@ cluster: .venv/.cluster ## What `replica repro --cluster` needs besides
 
 test: setup ## The tests
 	@python -m pytest
+
+slow: setup ## Sweeps, DVC's queue, nodes that die, the editor's questions, from beginning to end: minutes
+	@python -m pytest -m slow
 
 figures: setup ## Every kind of figure from made-up data: tests/golden/figures/, on one sheet in plots/rendered/
 	@PYTHONPATH=.:tests python tests/figures/sheet.py plots/rendered/sheet.png

@@ -56,6 +56,7 @@ ROOMS = {
     ),
     "claims": ("replica/report/claims.py replica/report/verdicts.py", "tests/report"),
 }  # fmt: skip
+TIERS = "not emulated and not long and not machines"
 
 
 def meaning(code: str) -> str:
@@ -124,7 +125,7 @@ def passes(folder: Path, tests: list[str], limit: float | None) -> bool:
     """Whether the tests pass in a copy, within `limit` seconds."""
     # A mutant of the same length, written within a second, would pass for what bytecode holds.
     environment = {**os.environ, "PYTHONPATH": str(folder), "PYTHONDONTWRITEBYTECODE": "1"}
-    command = [sys.executable, "-m", "pytest", "-x", "-q", "-n0", "-p", "no:cacheprovider", *tests]
+    command = [sys.executable, "-m", "pytest", "-x", "-q", "-n0", "-p", "no:cacheprovider", "-m", TIERS, *tests]
     process = subprocess.Popen(
         command, cwd=folder, env=environment, start_new_session=True,
         stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,

@@ -22,11 +22,13 @@ kernels.use("portable")
 
 LONG = (
     "test_portable.py",
-    "test_queue.py",
     "test_sweep.py",
-    "test_dataset.py",
+    "test_queue.py",
     "test_extension.py",
     "test_dvc.py",
+    "test_verify.py",
+    "test_compare.py",
+    "test_repro.py",
 )
 
 

@@ -632,6 +632,7 @@ def test_a_mistake_in_a_hidden_question_is_a_line_and_a_variant_that_students_ad
     command.new(str(tmp_path / "tiny.yaml"), tmp_path / "bea", "bea")
 
 
+@pytest.mark.slow
 def test_from_a_starter_to_a_grade_with_real_trainings_and_no_code_of_the_submission_s(tmp_path):
     (tmp_path / "tiny.yaml").write_text(OWN_CHAPTER)
     folder = tmp_path / "ada"

@@ -241,6 +241,7 @@ def test_refuses_before_anything_runs(
         repro(project.folder)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "ended",
     ["kill -9 $REPLICA_PARENT; sleep 60", "(sleep 1; kill -9 $REPLICA_PARENT) & kill -15 $PPID; exit 1"],

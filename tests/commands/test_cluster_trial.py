@@ -104,6 +104,7 @@ def scheduler(tmp_path: Path) -> Iterator[str]:
         yield cluster.scheduler_address
 
 
+@pytest.mark.slow
 def test_a_remote_beside_the_project_is_the_same_place_for_a_trial(
     project: Project, trial: Trial, scheduler: str, tmp_path: Path
 ) -> None:
@@ -118,6 +119,7 @@ def test_a_remote_beside_the_project_is_the_same_place_for_a_trial(
     assert not (tmp_path / "trial-1/storage").exists()
 
 
+@pytest.mark.slow
 def test_what_is_not_the_training_s_failure_runs_again(
     project: Project, trial: Trial, scheduler: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

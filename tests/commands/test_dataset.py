@@ -652,6 +652,7 @@ def test_raw_data_of_another_decoding_say_how_to_declare_them_anew(place):
 # Through DVC
 
 
+@pytest.mark.slow
 def test_from_a_folder_to_a_trained_variant_and_a_change(tmp_path):
     project = small(tmp_path)
     grow(tmp_path / "own/flowers")

@@ -110,6 +110,7 @@ def written(folder: Path) -> dict[Path, int]:
     return {path: path.stat().st_mtime_ns for path in own}
 
 
+@pytest.mark.slow
 def test_trials_are_experiments_however_many_run_at_once(project_copy: Project) -> None:
     project, folder = project_copy, project_copy.folder
     parameters = project.parameters()
@@ -181,6 +182,7 @@ def children(folder: Path) -> list[psutil.Process]:
     return found
 
 
+@pytest.mark.slow
 def test_trials_on_nodes_are_the_same_experiments(project_copy: Project, tmp_path: Path) -> None:
     words = ("-S", "learning_rate=uniform(0.1,0.9)", "-S", "epochs=3", "--sampler", "random", "--trials", "2")
     other = Project(Path(shutil.copytree(project_copy.folder, tmp_path / "other", symlinks=True)))
@@ -199,6 +201,7 @@ def test_trials_on_nodes_are_the_same_experiments(project_copy: Project, tmp_pat
     assert "--prune: not on a cluster" in sweep(other, *words, "--cluster", "local", "--prune", check=False)
 
 
+@pytest.mark.slow
 def test_goes_on_after_a_kill_after_ctrl_c_and_after_a_trial_was_killed(project_copy: Project) -> None:
     project = project_copy
     words = ("-S", "layers.1.Dense.units=5,7,13", "-S", "learning_rate=0.5", "-S", "epochs=6", "--sampler", "grid")
@@ -322,6 +325,7 @@ def test_data_must_be_there(quick: Project, monkeypatch: pytest.MonkeyPatch) -> 
         sweep("photos10_linear", ["epochs=1,2"], 1, "random")
 
 
+@pytest.mark.slow
 def test_the_best_is_kept_and_scored_once(project: Project, tmp_path: Path) -> None:
     copied = Project(shutil.copytree(project.folder, tmp_path / "project", symlinks=True))
     scores = copied.folder / "metrics" / f"{VARIANT}.json"

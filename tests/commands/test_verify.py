@@ -91,6 +91,7 @@ def test_a_fresh_clone_without_data_cache_or_models_gets_the_same_bytes(project,
     assert {str(path.relative_to(fresh.folder)) for path in set(ours) - set(before)} <= {".dvc/tmp"}
 
 
+@pytest.mark.slow
 def test_other_bytes_with_the_same_results_are_told_down_to_the_tensor(copied):
     claimed(copied, wrong=1)
     shutil.rmtree(copied.folder / "witnesses")  # of machines that are not this one, or are
@@ -126,6 +127,7 @@ def test_what_has_just_been_written_is_judged_in_a_line(copied, wrong, status, l
     assert copied.run(*COMMAND, "--written", "mnist_5k_mlp").returncode == 0
 
 
+@pytest.mark.slow
 def test_what_the_record_has_and_nothing_makes_is_an_error(copied):
     lock = (copied.folder / "dvc.lock").read_text()
     gone = f"  train@gone:\n    cmd: x\n    outs:\n    - path: models/gone\n      md5: {32 * '0'}.dir\n"

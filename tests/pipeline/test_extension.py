@@ -13,6 +13,7 @@ import psutil
 import pytest
 from conftest import Project
 
+pytestmark = pytest.mark.slow
 ASKED = {
     "exp show": ["exp", "show", "--json"],
     "plots diff": ["plots", "diff", "--json", "--split", "-o", ".dvc/tmp/plots"],

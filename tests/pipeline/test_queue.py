@@ -26,6 +26,7 @@ def finished(project):
     return {name.split("/")[-1] for name in listed if len(name.split("/")) == 5}
 
 
+@pytest.mark.slow
 def test_a_grid_of_four_all_finish(clone):
     head = clone.run("git", "rev-parse", "HEAD").stdout
     overrides = [
