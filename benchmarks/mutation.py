@@ -56,7 +56,7 @@ ROOMS = {
     ),
     "claims": ("replica/report/claims.py replica/report/verdicts.py", "tests/report"),
 }  # fmt: skip
-TIERS = "not emulated and not long and not machines"
+TIERS = "not emulated and not long and not machines"  # the slow tests too, which `make test` leaves out
 
 
 def meaning(code: str) -> str:
