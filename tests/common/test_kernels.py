@@ -1,6 +1,7 @@
 """Which code NumPy, OpenBLAS and TensorFlow choose, in processes of their own."""
 
 import os
+import platform
 import subprocess
 import sys
 from pathlib import Path
@@ -168,6 +169,15 @@ WORDS = {4: (1, 0, 2), 9: (7, 0, 1), 12: (7, 1, 0), 16: (7, 0, 2), 18: (7, 0, 3)
 
 def test_flags_that_this_cpu_may_lack_have_linux_s_bits_too():
     assert {name: (*WORDS[word], bit) for name, (word, bit) in LINUX.items()} == kernels.FLAGS
+
+
+def test_where_no_page_may_be_written_and_executed_the_cpu_is_its_kind_alone(monkeypatch):
+    def refused(*_, **__):
+        raise PermissionError
+
+    monkeypatch.setattr(kernels.mmap, "mmap", refused)
+    cpu = kernels.cpu.__wrapped__()
+    assert cpu == kernels.Cpu(platform.processor() or platform.machine(), "unknown", 0, 0, (), emulated=False)
 
 
 def made_up(flags: tuple[str, ...]) -> kernels.Cpu:

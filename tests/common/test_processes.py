@@ -88,6 +88,16 @@ def test_a_stage_s_starter_is_the_driver_that_it_names_if_that_is_an_ancestor(st
     assert start(STARTER, sys.executable, "-c", TELL, **stranger).stdout.readline().strip() == "None"
 
 
+@pytest.mark.parametrize(("first", "found"), [("python3", 1), ("dvc", 1), ("systemd", None), ("tini", None)])
+def test_the_first_process_is_a_starter_only_where_it_may_have_started_stages(monkeypatch, tmp_path, first, found):
+    """In a container DVC may be process 1; else that is what adopts orphans."""
+    (tmp_path / "comm").write_text(f"{first}\n")
+    monkeypatch.setattr(processes, "Path", lambda _: tmp_path / "comm")
+    monkeypatch.setattr(processes, "environment", lambda _: {})
+    monkeypatch.setattr(processes, "ancestors", lambda _: iter([1]))
+    assert processes.starter("self") == found
+
+
 @pytest.mark.parametrize("end", [signal.SIGKILL, signal.SIGTERM])
 def test_a_stage_ends_with_what_started_it_and_not_before(start, end):
     process = start(STARTER, sys.executable, "-c", FOLLOWER)

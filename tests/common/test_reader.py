@@ -48,6 +48,7 @@ BOMB = "\n".join(
         ("a: 1\nb: 2\na: 3\n", "a: stands on line 1 and on line 3"),
         ("a: {b: 1, c: 2, b: 3}", "b: stands on line 1 and on line 1"),
         ("{1: x, 01: y}", "01: stands on line 1 as 1 and on line 1"),
+        ("{01: x, 1: y}", "1: stands on line 1 as 01 and on line 1"),
         ("1: x\n0x1: y\n", "0x1: stands on line 1 as 1 and on line 2"),
         ("true: x\nTRUE: y\n", "TRUE: stands on line 1 as true and on line 2"),
         ("a: {<<: {b: 1}, <<: {c: 1}}", "<<: stands on line 1 and on line 1"),
@@ -69,7 +70,7 @@ BOMB = "\n".join(
         ("a: !!python/object/apply:os.system [ls]", "could not determine a constructor"),
         ("a: [1", "line 1"),
     ],
-    ids=range(23),
+    ids=range(24),
 )
 def test_what_is_wrong_or_hostile_is_one_line_within_two_seconds_and_500_mb(text, words):
     began = time.perf_counter()
