@@ -26,6 +26,8 @@ LONG = (
     "test_queue.py",
     "test_extension.py",
     "test_dvc.py",
+    "test_two_clones.py",
+    "test_cluster.py",
     "test_verify.py",
     "test_compare.py",
     "test_repro.py",

@@ -22,6 +22,7 @@ import pytest
 import yaml
 from conftest import ROOT, Project
 from distributed import Client, LocalCluster, Security, Worker
+from dvc.repo import Repo
 from rich.console import Console
 from test_repro import JOIN, PARAMS, PIPELINE
 
@@ -88,12 +89,13 @@ def repository(tmp_path: Path) -> Callable[..., Project]:
         root.mkdir()
         project = Project(root)
         project.begin()
-        project.run("dvc", "init", "-q")
+        with Repo.init(str(root)) as repo, repo.config.edit() as config:  # a process each would take a second
+            config["remote"]["lab"] = {"url": str(tmp_path / "remote")}
+            config["core"]["remote"] = "lab"
         (root / "join.py").write_text(JOIN)
         (root / "dvc.yaml").write_text(pipeline.replace("PYTHON", sys.executable))
         for file, text in files.items():
             (root / file.replace("_", ".")).write_text(text)
-        project.run("dvc", "remote", "add", "--default", "lab", str(tmp_path / "remote"))
         project.commit("Begin")
         return project
 
