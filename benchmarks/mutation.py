@@ -52,7 +52,7 @@ ROOMS = {
     "sweep": (
         "replica/commands/sweep",
         "tests/commands/test_space.py tests/commands/test_study.py tests/commands/test_trials.py"
-        " tests/commands/test_workspace.py tests/commands/test_sweep.py",
+        " tests/commands/test_workspace.py tests/commands/test_cluster_trial.py tests/commands/test_sweep.py",
     ),
     "claims": ("replica/report/claims.py replica/report/verdicts.py", "tests/report"),
 }  # fmt: skip

@@ -3,7 +3,6 @@
 import pytest
 from optuna.trial import TrialState
 
-from replica.commands.sweep.study import TRIALS
 from replica.common.errors import UserError
 from tests.studies import STATE, fill, study
 
@@ -20,7 +19,7 @@ def test_the_highest_comes_first_and_of_equals_the_first_drawn(tmp_path):
 
 def test_as_many_trials_as_asked_for_and_of_a_grid_no_more_than_it_has(tmp_path):
     with study(tmp_path) as opened:
-        assert [opened.count(asked) for asked in (None, 1, 500)] == [TRIALS, 1, 500]
+        assert [opened.count(asked) for asked in (None, 1, 500)] == [20, 1, 500]
     with study(tmp_path / "grid", ["epochs=1,2,3"], "grid") as opened:
         assert [opened.count(asked) for asked in (None, 2, 3, 500)] == [3, 2, 3, 3]
 

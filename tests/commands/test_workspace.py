@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import io
+import shutil
 
 import pytest
+import yaml
 from conftest import Project
+from dvc.repo import Repo
 from rich.console import Console
 
 from replica.commands.git import git
@@ -14,6 +17,8 @@ from replica.commands.sweep.space import parse
 from replica.commands.sweep.study import Study
 from replica.commands.sweep.sweep import begin
 from replica.common.errors import UserError
+
+pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning:dvc")
 
 
 @pytest.fixture
@@ -125,6 +130,22 @@ def test_all_trials_start_from_the_files_as_they_were_at_the_beginning(root, tmp
         "going on with s, its trials on the files as they were when it was begun, "
         f"at commit {short}: dvc exp show --rev {short}\n",
     )
+
+
+def test_a_trial_s_inputs_are_what_the_cache_has_of_what_is_recorded(root, monkeypatch):
+    monkeypatch.chdir(root)
+    made = {"foreach": ["d"], "do": {"cmd": "mkdir arrays && echo 1 > arrays/x", "outs": ["arrays"]}}
+    (root / "dvc.yaml").write_text(yaml.safe_dump({"stages": {"preprocess": made}}))
+    (root / ".gitignore").unlink()
+    words = r"^arrays: not in DVC's cache; make it first: dvc repro preprocess@d$"
+    with Repo.init(str(root)) as repo:
+        with pytest.raises(UserError, match=words):
+            workspace.arrays(repo, "d")
+        repo.reproduce()
+        assert [str(out) for out in workspace.arrays(repo, "d")] == ["arrays"]
+        shutil.rmtree(root / ".dvc/cache/files")
+        with pytest.raises(UserError, match=words):
+            workspace.arrays(repo, "d")
 
 
 def test_a_name_that_has_experiments_already_is_refused_with_the_way_out(root, tmp_path):
