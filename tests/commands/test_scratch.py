@@ -16,10 +16,11 @@ from dvc.config import Config
 from replica.commands.verify import scratch
 
 VERIFY = """
-import sys
+import signal, sys
 from pathlib import Path
 from replica.commands.verify import scratch
 
+signal.signal(signal.SIGHUP, signal.SIG_DFL)  # under nohup it would be ignored
 with scratch.clone(Path(sys.argv[1])) as folder:
     scratch.reproduce(folder, [], None)
 """

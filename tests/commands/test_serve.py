@@ -282,6 +282,7 @@ def test_the_command_answers_until_it_is_interrupted(project):
 def browser():
     if not CHROMIUM:
         pytest.skip("no Chromium on this machine: install chromium to run the page's browser tests")
+    expect.set_options(timeout=30_000)  # the five seconds that it has are few where all cores are at work
     with sync_playwright() as playwright:
         made = playwright.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
         yield made
