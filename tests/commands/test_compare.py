@@ -183,7 +183,6 @@ def made(tmp_path_factory):
     repository = Made(folder)
     repository.begin()
     repository.run("dvc", "init", "-q")
-    repository.run("dvc", "config", "core.analytics", "false")
     (folder / "dvc.yaml").write_text(yaml.safe_dump(PIPELINE, sort_keys=False))
     (folder / ".gitignore").write_text("/data\n/models\n")
     (folder / "params.yaml").write_text("{}\n")

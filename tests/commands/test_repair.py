@@ -96,7 +96,6 @@ def once(tmp_path_factory):
     (folder / "params.yaml").write_text("variants: {a: 1}\n")
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
-        patch.setenv("DVC_NO_ANALYTICS", "1")
         patch.setenv("DVC_SITE_CACHE_DIR", str(folder.parent / "site"))
         for words in ("git init -q", "dvc init -q", "dvc repro -q", "git add -A", "git commit -qm Run"):
             run(*words.split())
@@ -108,7 +107,6 @@ def repository(once, tmp_path, monkeypatch):
     folder = tmp_path / "project"
     shutil.copytree(once, folder)
     monkeypatch.chdir(folder)
-    monkeypatch.setenv("DVC_NO_ANALYTICS", "1")
     monkeypatch.setenv("DVC_SITE_CACHE_DIR", str(tmp_path / "site"))
     return folder
 

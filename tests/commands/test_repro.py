@@ -86,7 +86,6 @@ def empty(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """A git and DVC repository with one script, and a place for what DVC would put under /var."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("DVC_SITE_CACHE_DIR", str(tmp_path_factory.mktemp("site")))
-        patch.setenv("DVC_NO_ANALYTICS", "1")
         root = tmp_path_factory.mktemp("empty")
         subprocess.run(["git", "init", "-q"], cwd=root, check=True)
         dvc(root, "init", "-q")

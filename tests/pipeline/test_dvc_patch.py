@@ -52,7 +52,7 @@ def test_a_kill_leaves_the_old_file_with_the_patch_and_half_a_file_without(patch
 
 def test_the_patched_dvc_runs_a_pipeline(patched, tmp_path):
     def run(*words):
-        environment = {**os.environ, "PYTHONPATH": str(patched), "DVC_NO_ANALYTICS": "1"}
+        environment = {**os.environ, "PYTHONPATH": str(patched)}
         subprocess.run([sys.executable, "-m", "dvc", *words, "-q"], cwd=tmp_path, env=environment, check=True)
 
     run("init", "--no-scm")
